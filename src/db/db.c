@@ -1,0 +1,313 @@
+/* db.c - SQLite behind document tables; a writer thread that commits whatever is waiting as one transaction. */
+#include "db/db.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#define SCHEMA_MAJOR 1
+
+static const char *const table_names[DB_TABLES] = {
+	[DB_META] = "meta",       [DB_IMAGES] = "images",         [DB_REFERENCES] = "refs",
+	[DB_LAYERS] = "layers",   [DB_CONTAINERS] = "containers", [DB_NETWORKS] = "networks",
+	[DB_VOLUMES] = "volumes",
+};
+
+struct waiting { /* on the committing thread's stack */
+	const struct db_batch *batch;
+	struct waiting *next;
+	int result;
+	bool done;
+	struct err e;
+};
+
+struct db {
+	sqlite3 *sql; /* used with sql_lock held */
+	pthread_mutex_t sql_lock;
+	pthread_mutex_t lock; /* guards the queue */
+	pthread_cond_t work, done;
+	struct waiting *first, **last;
+	bool closing;
+	pthread_t writer;
+	bool has_writer;
+};
+
+static int refuse(struct db *db, struct err *e, const char *doing)
+{
+	int code = sqlite3_extended_errcode(db->sql);
+	int r = (code & 0xff) == SQLITE_FULL ? -ENOSPC : (code & 0xff) == SQLITE_CORRUPT ? -EUCLEAN : -EIO;
+
+	err_sys(e, r, "hoy.db: %s: %s", doing, sqlite3_errmsg(db->sql));
+	return r;
+}
+
+static int run(struct db *db, const char *sql, struct err *e)
+{
+	if (sqlite3_exec(db->sql, sql, NULL, NULL, NULL) != SQLITE_OK)
+		return refuse(db, e, sql);
+	return 0;
+}
+
+static int apply(struct db *db, const struct db_batch *b, struct err *e)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		AUTO_FREE char *sql = NULL;
+		sqlite3_stmt *s = NULL;
+		int code;
+
+		sql = b->v[i].text
+			      ? xasprintf(
+					"INSERT INTO %s(key, doc) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET doc=?2",
+					table_names[b->v[i].table])
+			      : xasprintf("DELETE FROM %s WHERE key=?1", table_names[b->v[i].table]);
+		if (sqlite3_prepare_v2(db->sql, sql, -1, &s, NULL) != SQLITE_OK)
+			return refuse(db, e, "prepare");
+		(void)sqlite3_bind_text(s, 1, b->v[i].key, -1, SQLITE_STATIC);
+		if (b->v[i].text)
+			(void)sqlite3_bind_text(s, 2, b->v[i].text, -1, SQLITE_STATIC);
+		code = sqlite3_step(s);
+		(void)sqlite3_finalize(s);
+		if (code != SQLITE_DONE)
+			return refuse(db, e, "write");
+	}
+	return 0;
+}
+
+/* All waiting batches in one transaction; when that fails, each alone, so that one bad batch does not fail the others. */
+static void commit_group(struct db *db, struct waiting *group)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	pthread_mutex_lock(&db->sql_lock);
+	r = run(db, "BEGIN IMMEDIATE", &e);
+	for (struct waiting *w = group; r == 0 && w; w = w->next)
+		r = apply(db, w->batch, &e);
+	if (r == 0)
+		r = run(db, "COMMIT", &e);
+	if (r < 0 && !sqlite3_get_autocommit(db->sql))
+		(void)run(db, "ROLLBACK", NULL);
+	if (r < 0 && group->next) {
+		pthread_mutex_unlock(&db->sql_lock);
+		for (struct waiting *w = group, *next; w; w = next) {
+			next = w->next;
+			w->next = NULL;
+			commit_group(db, w);
+			w->next = next;
+		}
+		return;
+	}
+	pthread_mutex_unlock(&db->sql_lock);
+	for (struct waiting *w = group; w; w = w->next) {
+		w->result = r;
+		w->e = e;
+	}
+}
+
+static void *writer_main(void *arg)
+{
+	struct db *db = arg;
+
+	pthread_mutex_lock(&db->lock);
+	for (;;) {
+		struct waiting *group;
+
+		while (!db->first && !db->closing)
+			pthread_cond_wait(&db->work, &db->lock);
+		group = db->first;
+		if (!group)
+			break;
+		db->first = NULL;
+		db->last = &db->first;
+		pthread_mutex_unlock(&db->lock);
+		commit_group(db, group);
+		pthread_mutex_lock(&db->lock);
+		for (struct waiting *w = group, *next; w; w = next) {
+			next = w->next; /* w is gone as soon as its owner sees done */
+			w->done = true;
+		}
+		pthread_cond_broadcast(&db->done);
+	}
+	pthread_mutex_unlock(&db->lock);
+	return NULL;
+}
+
+static int check_version(struct db *db, struct err *e)
+{
+	AUTO_FREE char *text = NULL;
+	int64_t major = 0;
+	int r = db_get(db, DB_META, "schema", &text, e);
+
+	if (r == -ENOENT)
+		return db_put_one(db, DB_META, "schema", "1", e);
+	if (r < 0)
+		return r;
+	if (str_to_i64(text, &major) < 0 || major > SCHEMA_MAJOR)
+		return err_set(e, ERR_INVALID, "hoy.db was written by a newer hoyd (schema %s, this one knows %d)",
+			       text, SCHEMA_MAJOR);
+	return 0;
+}
+
+int db_open(const char *dir_path, struct db **ret, struct err *e)
+{
+	AUTO_FREE char *path = path_join(dir_path, "hoy.db");
+	struct db *db = xcalloc(1, sizeof *db);
+	int r = 0;
+
+	db->last = &db->first;
+	(void)pthread_mutex_init(&db->lock, NULL);
+	(void)pthread_mutex_init(&db->sql_lock, NULL);
+	(void)pthread_cond_init(&db->work, NULL);
+	(void)pthread_cond_init(&db->done, NULL);
+	if (sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
+	    SQLITE_OK)
+		r = refuse(db, e, path);
+	/* A small page cache: documents are read once. mmap and shared memory stay out of the daemon's footprint:
+	 * EXCLUSIVE locking keeps the WAL index on the heap, and refuses a second daemon on the same data root. */
+	if (r == 0)
+		r = run(db,
+			"PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+			"PRAGMA cache_size=-256; PRAGMA journal_size_limit=1048576; PRAGMA wal_autocheckpoint=256;",
+			e);
+	for (size_t i = 0; r == 0 && i < DB_TABLES; i++) {
+		AUTO_FREE char *sql = xasprintf(
+			"CREATE TABLE IF NOT EXISTS %s(key TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID",
+			table_names[i]);
+
+		r = run(db, sql, e);
+	}
+	if (r == 0) {
+		r = -pthread_create(&db->writer, NULL, writer_main, db);
+		db->has_writer = r == 0;
+		if (r < 0)
+			err_sys(e, r, "starting the database writer");
+	}
+	if (r == 0)
+		r = check_version(db, e);
+	if (r < 0) {
+		db_close(db);
+		return r;
+	}
+	*ret = db;
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	if (db->has_writer) {
+		pthread_mutex_lock(&db->lock);
+		db->closing = true;
+		pthread_cond_signal(&db->work);
+		pthread_mutex_unlock(&db->lock);
+		(void)pthread_join(db->writer, NULL);
+	}
+	(void)sqlite3_close(db->sql);
+	free(db);
+}
+
+void db_batch_done(struct db_batch *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		free(b->v[i].key);
+		free(b->v[i].text);
+	}
+	free(b->v);
+	*b = (struct db_batch){ 0 };
+}
+
+static void add(struct db_batch *b, enum db_table table, const char *key, const char *text)
+{
+	__typeof__(b->v) row = VEC_ADD(b);
+
+	row->table = table;
+	row->key = xstrdup(key);
+	row->text = xstrdup(text);
+}
+
+void db_put(struct db_batch *b, enum db_table table, const char *key, const char *text)
+{
+	add(b, table, key, text);
+}
+
+void db_del(struct db_batch *b, enum db_table table, const char *key)
+{
+	add(b, table, key, NULL);
+}
+
+int db_commit(struct db *db, const struct db_batch *b, struct err *e)
+{
+	struct waiting w = { .batch = b };
+
+	if (b->n == 0)
+		return 0;
+	pthread_mutex_lock(&db->lock);
+	*db->last = &w;
+	db->last = &w.next;
+	pthread_cond_signal(&db->work);
+	while (!w.done)
+		pthread_cond_wait(&db->done, &db->lock);
+	pthread_mutex_unlock(&db->lock);
+	if (w.result < 0 && e)
+		*e = w.e;
+	return w.result;
+}
+
+int db_put_one(struct db *db, enum db_table table, const char *key, const char *text, struct err *e)
+{
+	AUTO_DB_BATCH struct db_batch b = { 0 };
+
+	db_put(&b, table, key, text);
+	return db_commit(db, &b, e);
+}
+
+int db_del_one(struct db *db, enum db_table table, const char *key, struct err *e)
+{
+	AUTO_DB_BATCH struct db_batch b = { 0 };
+
+	db_del(&b, table, key);
+	return db_commit(db, &b, e);
+}
+
+int db_each(struct db *db, enum db_table table, int (*f)(void *ctx, const char *key, const char *text, struct err *e),
+	    void *ctx, struct err *e)
+{
+	AUTO_FREE char *sql = xasprintf("SELECT key, doc FROM %s ORDER BY key", table_names[table]);
+	sqlite3_stmt *s = NULL;
+	int r = 0, code = SQLITE_DONE;
+
+	pthread_mutex_lock(&db->sql_lock);
+	if (sqlite3_prepare_v2(db->sql, sql, -1, &s, NULL) != SQLITE_OK)
+		r = refuse(db, e, "read");
+	while (r == 0 && (code = sqlite3_step(s)) == SQLITE_ROW)
+		r = f(ctx, (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1), e);
+	if (r == 0 && code != SQLITE_DONE)
+		r = refuse(db, e, "read");
+	(void)sqlite3_finalize(s);
+	pthread_mutex_unlock(&db->sql_lock);
+	return r;
+}
+
+int db_get(struct db *db, enum db_table table, const char *key, char **ret_text, struct err *e)
+{
+	AUTO_FREE char *sql = xasprintf("SELECT doc FROM %s WHERE key=?1", table_names[table]);
+	sqlite3_stmt *s = NULL;
+	int r = 0, code;
+
+	pthread_mutex_lock(&db->sql_lock);
+	if (sqlite3_prepare_v2(db->sql, sql, -1, &s, NULL) != SQLITE_OK) {
+		r = refuse(db, e, "read");
+	} else {
+		(void)sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+		code = sqlite3_step(s);
+		if (code == SQLITE_ROW)
+			*ret_text = xstrdup((const char *)sqlite3_column_text(s, 0));
+		else
+			r = code == SQLITE_DONE
+				    ? err_set(e, ERR_NOT_FOUND, "no document %s in %s", key, table_names[table])
+				    : refuse(db, e, "read");
+	}
+	(void)sqlite3_finalize(s);
+	pthread_mutex_unlock(&db->sql_lock);
+	return r;
+}
