@@ -1,0 +1,194 @@
+/* engine.h - what the daemon knows and does. The only header of the engine that api/ and programs/hoyd.c may include. Knows nothing of
+ * HTTP routes, query strings or status codes: errors carry an err_kind and Docker's sentence.
+ *
+ * Threads: every function may be called from any thread; each request runs in its own thread and blocks. Docker API objects
+ * (schema/docker*.h) passed in are lent; those returned in *ret are the caller's, zeroed before, released with json_done(&x_type, ret).
+ * `ref` is what a client typed: a container's name, id or unique id prefix. */
+#pragma once
+
+#include "base/base.h"
+
+struct engine;
+
+/* ---- life ---- */
+struct engine_config {              /* strings lent for the engine's life */
+	const char *data_root;      /* "/var/lib/hoy" */
+	const char *exec_root;      /* "/run/hoy" */
+	const char *programs;       /* folder of hoy-shim, hoy-worker, hoy-init */
+	const char *storage_driver; /* NULL = overlay2 */
+	const char *
+		cgroup_parent; /* NULL = "/docker", or "/docker-<instance>" for an engine that is not the default one */
+	const char *
+		instance; /* "" for the default roots; else 8 hex digits that follow from data_root: bridge, table and cgroup names */
+	const char *bridge, *bip, *fixed_cidr, *default_ip, *firewall_integration; /* NULL = default */
+	struct strv default_address_pools, dns, dns_search, dns_opts, labels, default_ulimits, insecure_registries;
+	int64_t mtu; /* 0 = 1500 */
+	bool no_icc, no_ip_forward, no_ip_masq, no_iptables, debug, init;
+	const char *default_cgroupns, *default_ipc_mode;
+	int64_t default_shm_size; /* 0 = 64 MiB */
+	int64_t shutdown_timeout_s;
+	const char *log_driver; /* NULL = json-file */
+	struct strmap log_opts;
+	bool no_new_privileges;
+	const char *seccomp_profile; /* NULL = built in; text of a file */
+};
+/* Opens the database, removes what no record owns, finds living shims again. Containers of a dead shim become exited. */
+int engine_open(const struct engine_config *c, struct engine **ret, struct err *e);
+void engine_close(struct engine *en); /* containers stay: their shims go on */
+
+/* ---- streams that leave the daemon ----
+ * Attach, exec, logs and wait answer over a connection that a shim may take over. The engine decides first whether the request is good,
+ * then asks the caller for the connection; the caller writes the response's head for `kind` and gives the descriptor away. */
+enum engine_stream {
+	ENGINE_STREAM_RAW,     /* hijack: terminal bytes (application/vnd.docker.raw-stream) */
+	ENGINE_STREAM_MUX,     /* hijack: frames (application/vnd.docker.multiplexed-stream) */
+	ENGINE_STREAM_LOG_RAW, /* 200, chunked body, raw log bytes */
+	ENGINE_STREAM_LOG_MUX, /* 200, chunked body, frames */
+	ENGINE_STREAM_JSON,    /* 200, chunked body of JSON (wait) */
+};
+struct engine_conn {
+	/* Writes the head and returns a descriptor that is the engine's from now on (a dup is fine), with bytes already read from it
+	 * (*ret_unread, lent until the request ends). The connection is closed after it: heads say so. */
+	int (*take)(void *ctx, enum engine_stream kind, int *ret_fd, const void **ret_unread, size_t *ret_n,
+		    struct err *e);
+	bool (*gone)(void *ctx); /* the client hung up; may be NULL */
+	void *ctx;
+};
+
+/* Parsed `filters` parameter: key -> values. */
+struct engine_filters {
+	struct {
+		char *key;
+		struct strv values;
+	} * v;
+	size_t n;
+};
+void engine_filters_done(struct engine_filters *f);
+const struct strv *engine_filter(const struct engine_filters *f, const char *key); /* NULL where absent */
+
+/* ---- containers ---- */
+struct docker_container_create_request;  /* Config + HostConfig + NetworkingConfig */
+struct docker_container_create_response; /* Id, Warnings */
+struct docker_container_inspect;
+struct docker_container_summary;
+int container_create(struct engine *en, const char *name, const char *platform,
+		     const struct docker_container_create_request *req, struct docker_container_create_response *ret,
+		     struct err *e);
+int container_start(struct engine *en, const char *ref, struct err *e); /* ERR_NOT_MODIFIED when it runs already */
+#define STOP_TIMEOUT_DEFAULT INT64_MIN
+int container_stop(struct engine *en, const char *ref, const char *signal, int64_t timeout_s,
+		   struct err *e); /* signal NULL = default; timeout <0 = for ever */
+int container_restart(struct engine *en, const char *ref, const char *signal, int64_t timeout_s, struct err *e);
+int container_kill(struct engine *en, const char *ref, const char *signal, struct err *e);
+int container_pause(struct engine *en, const char *ref, struct err *e);
+int container_unpause(struct engine *en, const char *ref, struct err *e);
+int container_rename(struct engine *en, const char *ref, const char *name, struct err *e);
+struct container_remove_opts {
+	bool force, volumes, link;
+};
+int container_remove(struct engine *en, const char *ref, const struct container_remove_opts *o, struct err *e);
+enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
+int container_wait(struct engine *en, const char *ref, enum wait_condition condition, const struct engine_conn *conn,
+		   struct err *e);
+int container_inspect(struct engine *en, const char *ref, bool size, struct docker_container_inspect *ret,
+		      struct err *e);
+struct container_list_opts {
+	bool all, size;
+	int64_t limit; /* <=0 = none */
+	const struct engine_filters *filters;
+};
+/* ret_v: an array of n summaries, newest first; release each with json_done, then free the array. */
+int container_list(struct engine *en, const struct container_list_opts *o, struct docker_container_summary **ret_v,
+		   size_t *ret_n, struct err *e);
+struct attach_opts {
+	bool logs, stream, in, out, err;
+	const char *detach_keys; /* as typed: "ctrl-p,ctrl-q"; NULL or "" = default */
+};
+int container_attach(struct engine *en, const char *ref, const struct attach_opts *o, const struct engine_conn *conn,
+		     struct err *e);
+struct logs_opts {
+	bool follow, out, err, timestamps, details;
+	int64_t since_ns, until_ns; /* 0 = none */
+	int64_t tail;               /* lines; <0 = all */
+};
+int container_logs(struct engine *en, const char *ref, const struct logs_opts *o, const struct engine_conn *conn,
+		   struct err *e);
+int container_resize(struct engine *en, const char *ref, uint32_t rows, uint32_t cols, struct err *e);
+/* `ps` is run on the host with ps_args (default "-ef") and filtered to the container's processes. */
+int container_top(struct engine *en, const char *ref, const char *ps_args, struct strv *ret_titles,
+		  struct strv **ret_rows, size_t *ret_n, struct err *e);
+int container_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, int64_t *ret_bytes,
+		    struct err *e);
+
+/* ---- exec ---- */
+struct docker_exec_config; /* POST /containers/{id}/exec */
+struct docker_exec_inspect;
+int exec_create(struct engine *en, const char *ref, const struct docker_exec_config *c, char **ret_id, struct err *e);
+struct exec_start_opts {
+	bool detach, tty;
+	uint32_t rows, cols; /* 0 = not given */
+};
+int exec_start(struct engine *en, const char *id, const struct exec_start_opts *o, const struct engine_conn *conn,
+	       struct err *e);
+int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols, struct err *e);
+int exec_inspect(struct engine *en, const char *id, struct docker_exec_inspect *ret, struct err *e);
+
+/* ---- images: image/image.h's functions, with the engine's table and what containers use ---- */
+struct docker_image_summary;
+struct docker_image_inspect;
+struct docker_image_delete_item;
+struct docker_image_history_item;
+int images_list(struct engine *en, bool all, bool shared_size, bool digests, const struct engine_filters *f,
+		struct docker_image_summary **ret_v, size_t *ret_n, struct err *e);
+int images_inspect(struct engine *en, const char *ref, struct docker_image_inspect *ret, struct err *e);
+int images_history(struct engine *en, const char *ref, struct docker_image_history_item **ret_v, size_t *ret_n,
+		   struct err *e);
+int images_tag(struct engine *en, const char *ref, const char *repo, const char *tag, struct err *e);
+int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
+		  struct docker_image_delete_item **ret_v, size_t *ret_n, struct err *e);
+/* The body arrives on in_fd (a pipe that the caller feeds); progress lines are JSON texts for the client (without newline). */
+struct engine_progress {
+	void (*line)(void *ctx, const char *json);
+	void *ctx;
+};
+int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_progress *p, struct err *e);
+struct image_import_opts {
+	const char *repo, *tag, *message, *platform;
+	const struct strv *changes;
+};
+int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,
+		  struct err *e);
+
+/* ---- volumes and networks, as far as they exist ---- */
+struct docker_volume;
+struct docker_volume_create;
+struct docker_network_inspect;
+int volumes_create(struct engine *en, const struct docker_volume_create *req, struct docker_volume *ret, struct err *e);
+int volumes_list(struct engine *en, const struct engine_filters *f, struct docker_volume **ret_v, size_t *ret_n,
+		 struct err *e);
+int volumes_inspect(struct engine *en, const char *name, struct docker_volume *ret, struct err *e);
+int volumes_remove(struct engine *en, const char *name, bool force, struct err *e);
+int volumes_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, int64_t *ret_bytes,
+		  struct err *e);
+int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
+		  size_t *ret_n, struct err *e);
+int networks_inspect(struct engine *en, const char *ref, struct docker_network_inspect *ret, struct err *e);
+
+/* ---- the whole ---- */
+struct docker_info;
+struct docker_version;
+int engine_info(struct engine *en, struct docker_info *ret, struct err *e);
+int engine_version(struct engine *en, struct docker_version *ret, struct err *e);
+
+/* ---- events ----
+ * A subscriber sees first what is remembered since since_ns (the last 256 events are kept), then everything new. */
+struct events_opts {
+	int64_t since_ns, until_ns; /* 0 = none */
+	const struct engine_filters *filters;
+};
+struct events_sub;
+int events_subscribe(struct engine *en, const struct events_opts *o, struct events_sub **ret, struct err *e);
+/* 1 = *ret_json is the next event's JSON text (the caller's), 0 = until_ns passed or the engine closes, -ETIMEDOUT after timeout_ms:
+ * a moment to look whether the client is still there. */
+int events_next(struct events_sub *s, int timeout_ms, char **ret_json);
+void events_unsubscribe(struct events_sub *s);
