@@ -32,14 +32,14 @@ enum shim_msg {
 	SHIM_SIGNAL = 14, /* u32 signo, u32 all (the whole cgroup), u32 stop_intent */
 	SHIM_FREEZE = 15, /* u32 1 = freeze, 0 = thaw */
 	SHIM_ATTACH =
-		16, /* u32 flags(SHIM_IO_*), str detach keys (bytes already decoded) , bytes unread input, [fd connection] -> OK */
+		16, /* u32 flags(SHIM_IO_*), bytes detach keys (decoded; none = ctrl-p,ctrl-q), bytes unread input, [fd connection] -> OK */
 	SHIM_FOLLOW =
 		17, /* logs -f: u32 flags(SHIM_IO_* STDOUT/STDERR/MUX/TIMESTAMPS), i64 since_ns(0), i64 until_ns(0), str file, i64 offset,
 	                          * u32 last_line_partial, [fd connection]: continues from (file, offset) of the log. chunked framing by flag */
 	SHIM_LOG_MARK = 18, /* -> SHIM_LOG_AT: where the log ends now */
 	SHIM_WAIT =
 		19, /* u32 condition(0 not-running, 1 next-exit), u32 flags(SHIM_IO_CHUNKED), [fd connection]: writes {"StatusCode":n}\n and closes -> OK */
-	SHIM_EXEC = 20, /* str exec id, u32 flags(SHIM_IO_*), str detach keys, bytes unread input, u32 rows, u32 cols,
+	SHIM_EXEC = 20, /* str exec id, u32 flags(SHIM_IO_*), bytes detach keys, bytes unread input, u32 rows, u32 cols,
 	                          * [fd process plan memfd][fd connection, unless DETACHED]   -> SHIM_STARTED or SHIM_ERROR
 	                          * The HTTP head has been written by hoyd only after SHIM_STARTED: the shim holds the
 	                          * connection's output back until SHIM_EXEC_FLOW with the same seq */
