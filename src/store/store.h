@@ -1,0 +1,83 @@
+/* store.h - layers on disk, and the root file systems made of them. A read-only layer is a directory layers/<name>/diff, known by its
+ * chain id; a container's read-write layer is layers/<name>/{diff,work}. The only writer is hoyd; archives are unpacked by hoy-worker.
+ *
+ * Ownership. Every layer counts its references: a child layer holds its parent, an image holds its top layer, a container's
+ * read-write layer holds the top layer of its image. A read-only layer is a row of DB_LAYERS. A read-write layer has no row of its
+ * own: the container's record names it, so that making one costs two directories and nothing else. After a start the owners say
+ * what is theirs (store_layer_ref, store_rw_claim), then store_sweep() removes everything else. Removing is a rename into
+ * tmp/ at once and deleting in a thread of the store's own.
+ * Thread-safe. Knows nothing of images, containers or HTTP. */
+#pragma once
+
+#include "base/base.h"
+#include "db/db.h"
+
+#define DIGEST_TEXT 72 /* "sha256:" + 64 hex digits + NUL */
+struct store;
+struct store_opts {
+	const char *root;   /* data root, absolute; layers/ and tmp/ are made in it, tmp/ is emptied */
+	const char *worker; /* absolute path of hoy-worker */
+	const char *driver; /* "overlay2", "vfs"; NULL = the first that works here */
+	struct db *db;
+};
+int store_open(const struct store_opts *o, struct store **ret, struct err *e);
+int store_sweep(struct store *s, struct err *e);  /* once, after every owner has claimed what is its own */
+void store_close(struct store *s);                /* waits for deletions under way; NULL is fine */
+const char *store_driver(const struct store *s);  /* "overlay2": what `docker info` says */
+const char *store_backing(const struct store *s); /* file system below it: "extfs", "xfs", ... as Docker names them */
+
+/* ---- digests (hoyd's own; big streams are hashed by workers) ---- */
+void digest_bytes(const void *p, size_t n, char ret[DIGEST_TEXT]);
+bool digest_valid(const char *s); /* "sha256:" and 64 lower-case hex digits, nothing else */
+void chain_id(const char *parent, const char *diff_id, char ret[DIGEST_TEXT]); /* parent NULL for the lowest layer */
+
+/* ---- read-only layers ---- */
+struct store_layer {                       /* a copy; store_layer_done */
+	char *chain_id, *diff_id, *parent; /* parent chain id or NULL */
+	char *name;                        /* directory below layers/ */
+	char *blob_digest;                 /* what it was unpacked from (compressed bytes), or NULL */
+	int64_t blob_size;                 /* bytes of that */
+	int64_t size;                      /* bytes of regular files: what Docker calls the layer's size */
+	uint32_t refs;
+};
+void store_layer_done(struct store_layer *l);
+int store_layer_get(struct store *s, const char *chain, struct store_layer *ret, struct err *e); /* -ENOENT */
+int store_layer_ref(struct store *s, const char *chain, struct err *e); /* -ENOENT where there is none; NULL is fine */
+void store_layer_unref(struct store *s,
+		       const char *chain); /* the last one removes it, and parents that nobody else holds */
+int64_t store_chain_size(struct store *s, const char *chain); /* of the layer and all below it; 0 for NULL */
+
+struct store_blob {          /* a layer archive to be unpacked: tar, perhaps compressed */
+	int fd;              /* readable, from its present offset to the end; stays the caller's */
+	const char *digest;  /* of the bytes as they come, or NULL = not checked */
+	const char *diff_id; /* of the uncompressed tar, or NULL = not checked (import) */
+	const char *what;    /* for error sentences: "layer 3/7", a file name */
+};
+/* Unpacks blob on top of parent (chain id or NULL), verifies, syncs and records it. When the layer is there already nothing
+ * is read. The caller gets one reference and the chain id. On error nothing is left. */
+int store_layer_add(struct store *s, const char *parent, const struct store_blob *blob, char ret_chain[DIGEST_TEXT],
+		    struct err *e);
+
+/* ---- read-write layers ---- */
+/* Two directories; top is the image's top layer (NULL for an image without layers), which gets a reference. *ret_name (a dozen
+ * characters) is the caller's to record. uid and gid own the new root (0 unless userns-remap). */
+int store_rw_create(struct store *s, const char *top, uint32_t uid, uint32_t gid, char **ret_name, struct err *e);
+int store_rw_claim(struct store *s, const char *name, const char *top, struct err *e); /* at start: a record names it */
+void store_rw_remove(struct store *s, const char *name); /* nothing is mounted on it any more; unknown names are fine */
+int store_rw_size(struct store *s, const char *name, int64_t *ret,
+		  struct err *e); /* bytes of regular files; walks it */
+
+struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */
+	char *lower_dir;    /* absolute path of layers/ */
+	struct strv lowers; /* relative to lower_dir, top first */
+	char *upper, *work; /* absolute */
+	char *bind;         /* instead of all the above where the driver needs no overlay: bind this directory */
+};
+void store_rootfs_done(struct store_rootfs *r);
+int store_rootfs(struct store *s, const char *rw_name, struct store_rootfs *ret, struct err *e);
+/* The same in Docker's words, for inspect: {"LowerDir": ..., "MergedDir": ..., "UpperDir": ..., "WorkDir": ...}. rw_name or chain. */
+int store_graph_data(struct store *s, const char *rw_name, const char *chain, struct strmap *ret, struct err *e);
+
+/* ---- scratch and workers, for image/ ---- */
+int store_tmp(struct store *s, char **ret_name, int *ret_dirfd, struct err *e); /* a new directory in tmp/ */
+void store_tmp_remove(struct store *s, const char *name);
