@@ -54,7 +54,9 @@ enum shim_msg {
 		27, /* -> SHIM_ROOT [fd O_PATH of the container's root in its mount namespace]: reads and writes of a running container */
 	SHIM_UPDATE = 28, /* bytes encoded plan whose cgroup part is applied (docker update) -> OK */
 	SHIM_RESERVE =
-		29, /* [sockets bound to host ports ...]: held until the container ends; an empty list drops them */
+		29, /* u32 n, n times { u32 relay, str proto "tcp"/"udp", str target address, u32 target port }, [n sockets bound to
+	             * host ports]: added to those held until the container ends; those with relay are served by a forked child
+	             * that calls net_relay(). n = 0 drops all that are held. Comes before SHIM_START or before its SHIM_GO */
 	SHIM_ATTACH_CLOSE = 30, /* every attach session ends (container removed) */
 
 	/* shim -> hoyd, answers */
