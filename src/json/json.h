@@ -31,6 +31,11 @@
  *     EXTRA   struct strmap                           (one per struct, JSON name "") unknown members: name -> JSON text, written back
  * Flags are or-ed: see below. SINCE(44) = the member is written only for API >= 1.44, UNTIL(43) only for <= 1.43.
  *
+ * Empty and null are kept apart as Go keeps them: "[]" reads as n = 0 with v allocated, null and absence as v = NULL; NULL_EMPTY writes
+ * null only for v = NULL. A struct x whose only row is named "" (and is not EXTRA) *is* that row's JSON: with it a LIST or DICT can hold
+ * strings, numbers or lists. MAP, SET and DICT are written with their keys sorted, as Go does; jval keeps the document's order.
+ * Overlaying: OBJ and non-NULL PTR members merge, every other member that is present replaces.
+ *
  * Reading ignores unknown members (unless EXTRA), accepts null for everything (= zero value), matches names exactly and then
  * case-insensitively as Go does, and refuses wrong types with the member's path in the message.
  * Budgets: json_limits_default is 16 MiB of text, 64 deep, 1,000,000 values. Thread-safe: no shared state. */
@@ -70,10 +75,11 @@ enum json_kind {
 	JSON_EXTRA,
 };
 #define OMIT_EMPTY 0x01u /* Go's omitempty: zero value, empty string, array or map is not written; for OBJ: never */
-#define NULL_EMPTY 0x02u /* an empty array, map, string or set is written as null */
+#define NULL_EMPTY 0x02u /* a NULL array, map, string or set is written as null, not as [], {}, "" */
 #define READ_ONLY 0x04u  /* read, never written (deprecated request fields) */
 #define WRITE_ONLY 0x08u
 #define REQUIRED 0x10u /* absent is an error */
+#define ONE_OR_MANY 0x20u /* STRV: a lone string is read as a list of one (Docker's Cmd and Entrypoint) */
 #define SINCE(minor) ((unsigned)(minor) << 16)
 #define UNTIL(minor) ((unsigned)(minor) << 24)
 
