@@ -178,6 +178,8 @@ static int convert_dict(struct root *root, json_object *o, struct jval *v, struc
 
 		r = convert(root, lh_entry_v(x), &v->items[i], e);
 		v->items[i].key = keep_text(root, key, strlen(key), &n_key);
+		if (r == 0 && n_key != strlen(key)) /* two broken names would become the same one */
+			r = err_set(e, ERR_INVALID, "invalid UTF-8 in the name of a JSON object's member");
 		v->items[i].n_key = (uint32_t)n_key;
 	}
 	return r;
