@@ -72,9 +72,29 @@ static size_t number_len(const char *s, size_t n)
 	return i;
 }
 
-/* Counts values and depth and refuses raw control characters, without allocating. Syntax proper is json-c's. */
-static int check_budget(const char *text, size_t n, const struct json_limits *l, struct err *e)
+/* Beyond 64 bits? json-c refuses such integers, though they may stand in a member that nobody asks for. */
+static bool too_wide(const char *s, size_t n)
 {
+	char copy[24] = "";
+
+	if (n < 19 || memchr(s, '.', n) || memchr(s, 'e', n) || memchr(s, 'E', n))
+		return false;
+	if (n >= sizeof copy)
+		return true;
+	memcpy(copy, s, n);
+	errno = 0;
+	if (*s == '-')
+		(void)strtoll(copy, NULL, 10);
+	else
+		(void)strtoull(copy, NULL, 10);
+	return errno == ERANGE;
+}
+
+/* Counts values and depth and refuses what json-c would let through. Syntax proper is json-c's. `fixed` stays empty, or gets the text with
+ * "e0" behind integers that are too wide, which makes them floats. */
+static int check_budget(const char *text, size_t n, const struct json_limits *l, struct strb *fixed, struct err *e)
+{
+	size_t copied = 0;
 	size_t values = 1;
 	int depth = 0;
 	bool quoted = false;
@@ -111,6 +131,11 @@ static int check_budget(const char *text, size_t n, const struct json_limits *l,
 
 			if (!k)
 				return err_set(e, ERR_INVALID, "invalid number at offset %zu of JSON", i);
+			if (too_wide(text + i, k)) {
+				strb_add(fixed, text + copied, i + k - copied);
+				strb_adds(fixed, "e0");
+				copied = i + k;
+			}
 			i += k - 1;
 		} else if (!c || !strchr(" \t\r\n:trufalsen", c)) { /* json-c lets quotes of ' and more pass */
 			return err_set(e, ERR_INVALID, "invalid character '%c' looking for beginning of value",
@@ -119,6 +144,8 @@ static int check_budget(const char *text, size_t n, const struct json_limits *l,
 		if (values > l->values)
 			return err_set(e, ERR_INVALID, "JSON has too many values: the limit is %zu", l->values);
 	}
+	if (fixed->len)
+		strb_add(fixed, text + copied, n - copied);
 	return 0;
 }
 
@@ -264,10 +291,15 @@ int jval_parse(const char *text, size_t n, const struct json_limits *limits, str
 	struct root *root;
 	json_tokener *tok;
 	json_object *o;
-	int r = check_budget(text, n, l, e);
+	AUTO_STRB struct strb fixed = STRB_INIT;
+	int r = check_budget(text, n, l, &fixed, e);
 
 	if (r < 0)
 		return r;
+	if (fixed.len) {
+		text = fixed.s;
+		n = fixed.len;
+	}
 	/* json-c counts scalars as a level; the text's end is passed on as a NUL so that a lone number is complete */
 	tok = json_tokener_new_ex(l->depth + 2);
 	if (!tok)

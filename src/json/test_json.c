@@ -120,6 +120,20 @@ static void test_names_match_without_case_and_the_last_duplicate_wins(void **sta
 	json_done(&jt_box_type, &box);
 }
 
+static void test_integers_beyond_64_bits_disturb_only_who_reads_them(void **state)
+{
+	struct jt_box box = { 0 };
+
+	assert_int_equal(
+		read_text("{\"New\":123456789012345678901234567890,\"Memory\":5,\"Ratio\":-9223372036854775809}", &box,
+			  NULL),
+		0);
+	assert_int_equal(box.memory, 5);
+	assert_true(box.ratio == -9223372036854775808.0);
+	json_done(&jt_box_type, &box);
+	assert_refused("{\"Memory\":123456789012345678901234567890}", "of type int64");
+}
+
 static void test_map_keys_are_written_sorted(void **state)
 {
 	assert_rewrites("{\"Labels\":{\"b\":\"2\",\"a\":\"1\"}}",
@@ -319,6 +333,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_every_kind_survives_a_round_trip),
 		cmocka_unit_test(test_null_and_empty_are_told_apart),
 		cmocka_unit_test(test_names_match_without_case_and_the_last_duplicate_wins),
+		cmocka_unit_test(test_integers_beyond_64_bits_disturb_only_who_reads_them),
 		cmocka_unit_test(test_map_keys_are_written_sorted),
 		cmocka_unit_test(test_a_lone_string_serves_as_a_list),
 		cmocka_unit_test(test_wrong_types_name_the_member),
