@@ -33,7 +33,7 @@ struct net_config {
 	bool icc_off;           /* --icc=false */
 	bool ip_forward_off;    /* --ip-forward=false */
 	bool ip_masq_off;       /* --ip-masq=false */
-	bool firewall_off;      /* --iptables=false: no nft table at all; ports are then refused */
+	bool firewall_off;      /* --iptables=false: no nft table at all; ports are then relayed */
 	enum net_firewall integration;
 };
 int net_firewall_parse(const char *s, enum net_firewall *ret, struct err *e); /* "none", "docker-user" */
@@ -198,3 +198,5 @@ struct net_resolv {
 	bool host_network;                /* localhost name servers stay usable */
 };
 char *net_resolv_text(const struct net_resolv *r);
+/* Which file of the host to read, given the text of /etc/resolv.conf: systemd-resolved's own where that names only its stub */
+const char *net_resolv_host_path(const char *etc_text);
