@@ -16,11 +16,11 @@ static void add_dbl(struct strb *out, double d)
 		if (strtod(text, NULL) == d)
 			break;
 	}
-	if (!isfinite(d)) {
+	if (!isfinite(d) || d == 0) {
 		strb_adds(out, "0"); /* JSON has no such numbers, and a broken document helps nobody */
 		return;
 	}
-	if (d == 0 || (fabs(d) >= 1e-6 && fabs(d) < 1e21)) {
+	if (fabs(d) >= 1e-6 && fabs(d) < 1e21) {
 		int exp10 = (e = strchr(text, 'e')) ? (int)strtol(e + 1, NULL, 10) : 0;
 		int digits = (int)strspn(text, "-0123456789.") - (text[0] == '-') - (strchr(text, '.') ? 1 : 0);
 

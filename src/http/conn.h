@@ -1,0 +1,46 @@
+/* conn.h - private to http/: one connection, seen from either end. Reading and bodies are in conn.c, the rest in server.c and client.c. */
+#pragma once
+
+#include "http/http_parse.h"
+
+enum http_body {
+	BODY_NONE = 0,
+	BODY_LENGTH,
+	BODY_CHUNKED,
+	BODY_TO_CLOSE, /* answers only */
+};
+enum http_progress {
+	REPLY_NONE = 0,
+	REPLY_STREAM,
+	REPLY_DONE,
+};
+struct http_conn {
+	int fd;
+	char *host;     /* clients: the Host header */
+	struct strb in; /* bytes received; those before pos are used up */
+	size_t pos;
+	struct strb out; /* bytes to send */
+	int error;       /* first failure of the socket, sticky */
+	int body_error;  /* what was received is malformed or cut off, sticky; answering is still possible */
+
+	enum http_body body; /* BODY_NONE also when it is read to its end */
+	uint64_t left;       /* BODY_LENGTH */
+	struct http_chunks chunks;
+	bool want_continue; /* the peer waits for 100 Continue before it sends the body */
+
+	enum http_progress progress;
+	struct strmap headers; /* of the response being made */
+	bool head_only, chunked_out, keep_alive, taken;
+	int minor;
+	const char *upgrade; /* lent from the request */
+};
+
+int conn_fill(struct http_conn *c,
+	      int timeout_ms); /* receives more; count, 0 = end of file, -errno (-ETIMEDOUT); timeout 0 = none */
+int conn_send(struct http_conn *c, const void *p, size_t n);
+int conn_flush(struct http_conn *c);
+/* The next head: its length (it starts at in.s + pos), 0 = end of file before its first byte, or -errno as http_head_len. */
+ssize_t conn_read_head(struct http_conn *c, int idle_ms, int head_ms);
+void conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close);
+void conn_add_chunk(struct http_conn *c, const void *p, size_t n);
+void conn_use(struct http_conn *c, size_t n); /* n received bytes are used up */
