@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tarfile
+import tempfile
 
 from .engine import CACHE
 
@@ -26,6 +27,14 @@ def add(tar, name, data=b"", kind=tarfile.REGTYPE, mode=0o644, **kw):
     tar.addfile(info, io.BytesIO(data) if info.size else None)
 
 
+def compiled(source):
+    """A static program from a C file beside this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["cc", "-static", "-O1", "-o", f"{folder}/a", os.path.join(os.path.dirname(__file__), source)], check=True)
+        with open(f"{folder}/a", "rb") as f:
+            return f.read()
+
+
 def busybox_rootfs():
     out = io.BytesIO()
     applets = subprocess.run(["/bin/busybox", "--list"], check=True, capture_output=True, text=True).stdout.split()
@@ -38,6 +47,7 @@ def busybox_rootfs():
         for applet in applets:
             if applet != "busybox":
                 add(tar, f"bin/{applet}", kind=tarfile.LNKTYPE, mode=0o755, linkname="bin/busybox")
+        add(tar, "bin/echod", compiled("echod.c"), mode=0o755)
         add(tar, "etc/passwd", PASSWD.encode())
         add(tar, "etc/group", GROUP.encode())
         add(tar, "etc/not-executable", b"just text\n")
@@ -75,8 +85,8 @@ def archive(*layers, config=None, tag="hoytest:made", digests=None, names=None, 
     return tar_of(*members, (f"{image_id}.json", dict(data=text)), ("manifest.json", dict(data=json.dumps(manifest).encode()))), "sha256:" + image_id
 
 
-def oci_layout(layer, tag="hoytest:oci", corrupt=False):
-    """An OCI image layout with one uncompressed layer, as a tar."""
+def oci_layout(layer, tag="hoytest:oci", corrupt=False, with_manifest=True):
+    """An OCI image layout with one uncompressed layer, as a tar; with_manifest: also the manifest.json that docker save adds."""
     blobs = {}
 
     def blob(data, kind):
@@ -94,9 +104,13 @@ def oci_layout(layer, tag="hoytest:oci", corrupt=False):
         digest = layer_row["digest"][7:]
         blobs[digest] = blobs[digest][:-1] + bytes([blobs[digest][-1] ^ 1])
     index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [manifest]}
+    extra = []
+    if with_manifest:
+        rows = [{"Config": f"blobs/sha256/{config['digest'][7:]}", "RepoTags": [tag], "Layers": [f"blobs/sha256/{layer_row['digest'][7:]}"]}]
+        extra = [("manifest.json", dict(data=json.dumps(rows).encode()))]
     folders = [(name, dict(kind=tarfile.DIRTYPE, mode=0o755)) for name in ("blobs", "blobs/sha256")]
     return tar_of(*folders, *[(f"blobs/sha256/{d}", dict(data=data)) for d, data in blobs.items()],
-                  ("oci-layout", dict(data=b'{"imageLayoutVersion":"1.0.0"}')), ("index.json", dict(data=json.dumps(index).encode())))
+                  ("oci-layout", dict(data=b'{"imageLayoutVersion":"1.0.0"}')), ("index.json", dict(data=json.dumps(index).encode())), *extra)
 
 
 def debian_rootfs():
