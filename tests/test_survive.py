@@ -1,0 +1,213 @@
+"""kill -9 of hoyd is a non-event: no container lost, no log line lost, nothing that was promised forgotten."""
+import random
+import re
+import threading
+import time
+
+import pytest
+
+from harness.cli import Cli, until
+from harness.images import BUSYBOX
+
+COUNT = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.002; done"
+
+
+@pytest.fixture
+def cli(client, own_engine, tmp_path):
+    return Cli(client, own_engine.host, str(tmp_path))
+
+
+def lines(cli, name):
+    return cli("logs", name, timeout=120).out.splitlines()
+
+
+def assert_unbroken(got):
+    assert got == [f"line {i}" for i in range(1, len(got) + 1)], f"{len(got)} lines, first break near {next((i for i, g in enumerate(got) if g != f'line {i + 1}'), None)}"
+
+
+def test_containers_and_logs_survive_a_kill(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", COUNT)
+    pid = cli.inspect(name, "{{.State.Pid}}")
+    own_engine.kill()
+    time.sleep(1)
+    own_engine.start()
+    assert cli.inspect(name, "{{.State.Status}} {{.State.Pid}}") == f"running {pid}"
+    before = lines(cli, name)
+    assert_unbroken(before)
+    until(lambda: len(lines(cli, name)) > len(before), what="more lines")
+    cli("exec", name, "true")
+    cli("stop", "-t", "0", name)
+    assert_unbroken(lines(cli, name))
+
+
+def test_kills_at_random_moments(cli, own_engine, name):
+    seed = int(time.time())
+    print("seed", seed)
+    moments = random.Random(seed)
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", COUNT)
+    pid = cli.inspect(name, "{{.State.Pid}}")
+    known = {}
+    for round_ in range(8):
+        made = [f"{name}-{round_}-{i}" for i in range(3)]
+        workers = [threading.Thread(target=lambda n=n: cli("run", "-d", "--name", n, BUSYBOX, "sh", "-c", COUNT, rc=None)) for n in made]
+        for w in workers:
+            w.start()
+        time.sleep(moments.random() * 0.25)
+        own_engine.kill()
+        for w in workers:
+            w.join()
+        time.sleep(moments.random() * 0.1)
+        own_engine.start()
+        rows = {c["Names"][0][1:]: c for c in own_engine.api.get("/containers/json", all=1).json}
+        assert cli.inspect(name, "{{.State.Status}} {{.State.Pid}}") == f"running {pid}"
+        for old in known:
+            assert rows[old]["State"] == "running", f"{old} was lost in round {round_}"
+        for n in made:  # whatever the moment: there or not there, and if there, of one mind
+            if n in rows:
+                assert rows[n]["State"] in ("created", "running", "exited"), rows[n]
+                if rows[n]["State"] == "running":
+                    known[n] = 1
+                    cli("exec", n, "true")
+                else:
+                    cli("rm", "-f", n)
+            cli("create", "--name", n + "-again", BUSYBOX, "true")
+    for n in [name, *known]:
+        cli("kill", n)
+        assert_unbroken(lines(cli, n))
+    cli("rm", "-f", *known)
+    names = [n for _, n in own_engine.machine.procs().values()]
+    assert names.count("hoy-shim") <= 1
+
+
+def test_what_happened_meanwhile_is_reported(cli, own_engine, name):
+    begin = time.time()
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", "sleep 0.8; echo bye; exit 5")
+    cli("run", "-d", "--name", name + "-r", "--restart", "always", BUSYBOX, "sh", "-c", "echo run; sleep 0.3")
+    own_engine.kill()
+    time.sleep(2)
+    own_engine.start()
+    assert cli.inspect(name, "{{.State.Status}} {{.State.ExitCode}}") == "exited 5"
+    assert cli("wait", name).line == "5" and cli("logs", name).out == "bye\n"
+    assert int(cli.inspect(name + "-r", "{{.RestartCount}}")) >= 2, "the shim restarts while hoyd is away"
+    assert cli("logs", name + "-r").out.count("run") >= 3
+    out = cli("events", "--since", f"{begin:.3f}", "--until", f"{time.time():.3f}", "--filter", f"container={name}", "--format", "{{.Action}}").out.split()
+    assert "die" in out
+    finished = cli.inspect(name, "{{.State.FinishedAt}}")
+    assert re.match(r"20\d\d-", finished)
+    cli("rm", "-f", name + "-r")
+
+
+def test_an_attached_session_goes_on_while_the_daemon_is_dead(cli, own_engine, name):
+    p = cli.popen("run", "-i", "--name", name, BUSYBOX, "cat")
+    p.stdin.write(b"one\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"one\n"
+    own_engine.kill()
+    p.stdin.write(b"two\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"two\n"
+    own_engine.start()
+    p.stdin.write(b"three\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"three\n"
+    p.stdin.close()
+    assert p.stdout.read() == b""
+    p.wait(20)
+    until(lambda: cli.inspect(name, "{{.State.Status}}") == "exited")
+    assert cli("logs", name).out == "one\ntwo\nthree\n"
+
+
+def test_an_exec_session_and_followed_logs_go_on_too(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", "sleep 1.5; for i in 1 2 3; do echo line $i; sleep 0.2; done")
+    follow = cli.popen("logs", "-f", name)
+    session = cli.popen("exec", "-i", name, "cat")
+    session.stdin.write(b"a\n")
+    session.stdin.flush()
+    assert session.stdout.readline() == b"a\n"
+    time.sleep(0.3)
+    own_engine.kill()
+    session.stdin.write(b"b\n")
+    session.stdin.close()
+    assert session.stdout.read() == b"b\n"
+    assert follow.communicate(timeout=30)[0] == b"line 1\nline 2\nline 3\n"
+    own_engine.start()
+    until(lambda: cli.inspect(name, "{{.State.Status}}") == "exited")
+
+
+def test_a_waiting_client_gets_its_answer_while_the_daemon_is_dead(own_engine, cli, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", "sleep 1; exit 3")
+    got = []
+    waiter = threading.Thread(target=lambda: got.append(own_engine.api.post(f"/containers/{name}/wait", condition="not-running").json))
+    waiter.start()
+    time.sleep(0.4)
+    own_engine.kill()
+    waiter.join(20)
+    assert got and got[0]["StatusCode"] == 3
+    own_engine.start()
+
+
+def test_a_polite_stop_leaves_containers_running(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", COUNT)
+    assert own_engine.stop() == 0
+    time.sleep(0.3)
+    own_engine.start()
+    assert cli.inspect(name, "{{.State.Status}}") == "running"
+    cli("kill", name)
+    assert_unbroken(lines(cli, name))
+
+
+def test_auto_remove_is_done_on_return(cli, own_engine, name):
+    cli("run", "-d", "--rm", "--name", name, BUSYBOX, "sleep", "0.5")
+    own_engine.kill()
+    time.sleep(1)
+    own_engine.start()
+    until(lambda: cli("inspect", name, rc=None).rc == 1, what="removal")
+
+
+def test_a_dead_shim_takes_its_container_along_and_is_reported(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sleep", "1000")
+    pid = int(cli.inspect(name, "{{.State.Pid}}"))
+    procs = own_engine.machine.procs()
+    shim = procs[pid][0]
+    assert procs[shim][1] == "hoy-shim"
+    own_engine.machine.signal(shim, 9)
+    until(lambda: cli.inspect(name, "{{.State.Status}} {{.State.ExitCode}}") == "exited 137")
+    assert pid not in own_engine.machine.procs()
+    cli("start", name)
+    assert cli.inspect(name, "{{.State.Status}}") == "running"
+
+
+def test_a_shim_that_dies_while_the_daemon_is_dead_is_reported(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sleep", "1000")
+    pid = int(cli.inspect(name, "{{.State.Pid}}"))
+    shim = own_engine.machine.procs()[pid][0]
+    own_engine.kill()
+    own_engine.machine.signal(shim, 9)
+    own_engine.start()
+    until(lambda: cli.inspect(name, "{{.State.Status}}") == "exited")
+    assert cli.inspect(name, "{{.State.ExitCode}}") == "137" and pid not in own_engine.machine.procs()
+
+
+def test_images_survive_and_stay_whole(cli, own_engine):
+    images = cli("images", "-q", "--no-trunc").out
+    for _ in range(3):
+        own_engine.restart()
+    assert cli("images", "-q", "--no-trunc").out == images and cli("run", "--rm", BUSYBOX, "echo", "ok").line == "ok"
+
+
+def test_a_kill_while_an_image_is_imported_leaves_it_whole_or_absent(own_engine, cli, busybox_tar, name):
+    moments = random.Random(time.time())
+    for i in range(5):
+        def load():
+            try:
+                own_engine.api.post("/images/create", busybox_tar, fromSrc="-", repo="hoytest", tag=f"{name}-{i}")
+            except OSError:
+                pass
+        loader = threading.Thread(target=load)
+        loader.start()
+        time.sleep(moments.random() * 0.15)
+        own_engine.kill()
+        loader.join()
+        own_engine.start()
+        if cli("images", "-q", f"hoytest:{name}-{i}").line:
+            assert cli("run", "--rm", "-e", "PATH=/bin", f"hoytest:{name}-{i}", "echo", "whole").line == "whole"
