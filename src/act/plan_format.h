@@ -175,7 +175,7 @@ struct plan {
 	const struct plan_device *devices;
 	size_t n_devices;
 	const char *const *masked, *const *readonly;
-	const struct plan_kv *sysctl;
+	const struct plan_kv *sysctl; /* k is a path below /proc/sys: "net/ipv4/conf/eth0.100/forwarding" */
 	size_t n_sysctl;
 	struct plan_cgroup cgroup;
 	struct plan_process process;

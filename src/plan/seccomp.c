@@ -11,30 +11,74 @@
 
 enum { X32_BIT = 0x40000000, ERRNO_MAX = 4095 };
 
+/* System calls that old architectures also (or only) reach through socketcall(2) and ipc(2). libseccomp names them by negative
+ * numbers: -100 - call for socketcall's, -200 - call for ipc's. Here are the numbers of those that also exist directly. */
+enum mux_family { MUX_NONE, MUX_X86, MUX_S390, MUX_PPC, MUX_MIPS, MUX_FAMILIES };
+enum { MUX_SOCKETCALL = 100, MUX_IPC = 200, MUX_END = 300 };
+static const struct {
+	int pseudo;
+	uint16_t direct[MUX_FAMILIES]; /* 0 = only multiplexed */
+} multiplexed[] = {
+	/* clang-format off */
+	{ 101, { 0, 359, 359, 326, 4183 } }, /* socket */
+	{ 102, { 0, 361, 361, 327, 4169 } }, /* bind */
+	{ 103, { 0, 362, 362, 328, 4170 } }, /* connect */
+	{ 104, { 0, 363, 363, 329, 4174 } }, /* listen */
+	{ 105, { 0,   0,   0, 330, 4168 } }, /* accept */
+	{ 106, { 0, 367, 367, 331, 4172 } }, /* getsockname */
+	{ 107, { 0, 368, 368, 332, 4171 } }, /* getpeername */
+	{ 108, { 0, 360, 360, 333, 4184 } }, /* socketpair */
+	{ 109, { 0,   0,   0, 334, 4178 } }, /* send */
+	{ 110, { 0,   0,   0, 336, 4175 } }, /* recv */
+	{ 111, { 0, 369, 369, 335, 4180 } }, /* sendto */
+	{ 112, { 0, 371, 371, 337, 4176 } }, /* recvfrom */
+	{ 113, { 0, 373, 373, 338, 4182 } }, /* shutdown */
+	{ 114, { 0, 366, 366, 339, 4181 } }, /* setsockopt */
+	{ 115, { 0, 365, 365, 340, 4173 } }, /* getsockopt */
+	{ 116, { 0, 370, 370, 341, 4179 } }, /* sendmsg */
+	{ 117, { 0, 372, 372, 342, 4177 } }, /* recvmsg */
+	{ 118, { 0, 364, 364, 344, 4334 } }, /* accept4 */
+	{ 119, { 0, 337, 357, 343, 4335 } }, /* recvmmsg */
+	{ 120, { 0, 345, 358, 349, 4343 } }, /* sendmmsg */
+	{ 202, { 0, 393, 393, 393, 4393 } }, /* semget */
+	{ 203, { 0, 394, 394, 394, 4394 } }, /* semctl */
+	{ 204, { 0,   0, 392, 392,    0 } }, /* semtimedop; on the 64-bit ones */
+	{ 211, { 0, 400, 400, 400, 4400 } }, /* msgsnd */
+	{ 212, { 0, 401, 401, 401, 4401 } }, /* msgrcv */
+	{ 213, { 0, 399, 399, 399, 4399 } }, /* msgget */
+	{ 214, { 0, 402, 402, 402, 4402 } }, /* msgctl */
+	{ 221, { 0, 397, 397, 397, 4397 } }, /* shmat */
+	{ 222, { 0, 398, 398, 398, 4398 } }, /* shmdt */
+	{ 223, { 0, 395, 395, 395, 4395 } }, /* shmget */
+	{ 224, { 0, 396, 396, 396, 4396 } }, /* shmctl */
+	/* clang-format on */
+};
+
 /* libseccomp's tokens are the kernel's AUDIT_ARCH_*, but for x32, which shares x86_64's. `base` is where numbers begin. */
 static const struct arch {
 	const char *name;
 	uint32_t token;
 	bool wide;
 	int base;
+	enum mux_family mux;
 } arches[] = {
-	{ "SCMP_ARCH_X86", SCMP_ARCH_X86, false, 0 },
+	{ "SCMP_ARCH_X86", SCMP_ARCH_X86, false, 0, MUX_X86 },
 	{ "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64, true, 0 },
 	{ "SCMP_ARCH_X32", SCMP_ARCH_X32, true, X32_BIT },
 	{ "SCMP_ARCH_ARM", SCMP_ARCH_ARM, false, 0 },
 	{ "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64, true, 0 },
-	{ "SCMP_ARCH_MIPS", SCMP_ARCH_MIPS, false, 4000 },
+	{ "SCMP_ARCH_MIPS", SCMP_ARCH_MIPS, false, 4000, MUX_MIPS },
 	{ "SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64, true, 5000 },
 	{ "SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32, true, 6000 },
-	{ "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL, false, 4000 },
+	{ "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL, false, 4000, MUX_MIPS },
 	{ "SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64, true, 5000 },
 	{ "SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32, true, 6000 },
-	{ "SCMP_ARCH_PPC", SCMP_ARCH_PPC, false, 0 },
-	{ "SCMP_ARCH_PPC64", SCMP_ARCH_PPC64, true, 0 },
-	{ "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE, true, 0 },
+	{ "SCMP_ARCH_PPC", SCMP_ARCH_PPC, false, 0, MUX_PPC },
+	{ "SCMP_ARCH_PPC64", SCMP_ARCH_PPC64, true, 0, MUX_PPC },
+	{ "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE, true, 0, MUX_PPC },
 	{ "SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64, true, 0 },
-	{ "SCMP_ARCH_S390", SCMP_ARCH_S390, false, 0 },
-	{ "SCMP_ARCH_S390X", SCMP_ARCH_S390X, true, 0 },
+	{ "SCMP_ARCH_S390", SCMP_ARCH_S390, false, 0, MUX_S390 },
+	{ "SCMP_ARCH_S390X", SCMP_ARCH_S390X, true, 0, MUX_S390 },
 	{ "SCMP_ARCH_PARISC", SCMP_ARCH_PARISC, false, 0 },
 	{ "SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64, true, 0 },
 };
@@ -67,22 +111,6 @@ static const struct {
 	{ "uretprobe", 335, SCMP_ARCH_X86_64 },
 	{ "uprobe", 336, SCMP_ARCH_X86_64 },
 	{ "riscv_hwprobe", 258, SCMP_ARCH_RISCV64 },
-};
-
-/* System calls that old architectures also (or only) reach through socketcall(2) and ipc(2), with the number of the call. */
-static const struct {
-	const char *name;
-	bool ipc;
-	int call;
-} multiplexed[] = {
-	{ "socket", false, 1 },    { "bind", false, 2 },        { "connect", false, 3 },     { "listen", false, 4 },
-	{ "accept", false, 5 },    { "getsockname", false, 6 }, { "getpeername", false, 7 }, { "socketpair", false, 8 },
-	{ "send", false, 9 },      { "recv", false, 10 },       { "sendto", false, 11 },     { "recvfrom", false, 12 },
-	{ "shutdown", false, 13 }, { "setsockopt", false, 14 }, { "getsockopt", false, 15 }, { "sendmsg", false, 16 },
-	{ "recvmsg", false, 17 },  { "accept4", false, 18 },    { "recvmmsg", false, 19 },   { "sendmmsg", false, 20 },
-	{ "semop", true, 1 },      { "semget", true, 2 },       { "semctl", true, 3 },       { "semtimedop", true, 4 },
-	{ "msgsnd", true, 11 },    { "msgrcv", true, 12 },      { "msgget", true, 13 },      { "msgctl", true, 14 },
-	{ "shmat", true, 21 },     { "shmdt", true, 22 },       { "shmget", true, 23 },      { "shmctl", true, 24 },
 };
 
 static const struct {
@@ -144,16 +172,17 @@ static int action_find(const char *name, const struct json_oint *errno_ret, uint
 	return err_set(e, ERR_INVALID, "seccomp: unknown action \"%s\"", name ? name : "");
 }
 
+/* A number, a negative pseudo number (see `multiplexed`), or -1. */
 static int resolve(const struct arch *a, const char *name)
 {
 	int nr = seccomp_syscall_resolve_name_arch(a->token, name);
 
-	if (nr >= 0)
+	if (nr != __NR_SCMP_ERROR)
 		return nr;
 	for (size_t i = 0; i < ARRAY_LEN(new_calls); i++)
 		if (streq(new_calls[i].name, name) && (!new_calls[i].only || new_calls[i].only == a->token))
 			return new_calls[i].nr + a->base;
-	return -ENOENT;
+	return -1;
 }
 
 static void table_add(struct seccomp_table *t, const struct seccomp_rule *r, int nr)
@@ -171,23 +200,31 @@ static void table_add(struct seccomp_table *t, const struct seccomp_rule *r, int
 /* What socketcall's arguments point to cannot be seen: a rule with conditions that allows is not carried over, one that denies
  * denies the whole call. */
 static void table_add_multiplexed(struct seccomp_table *t, const struct arch *a, const struct seccomp_rule *r,
-				  const char *name)
+				  int pseudo)
 {
-	for (size_t i = 0; i < ARRAY_LEN(multiplexed); i++) {
-		struct seccomp_rule mux = { .action = r->action, .n_conds = 1 };
-		int nr;
+	bool ipc = pseudo >= MUX_IPC;
+	struct seccomp_rule mux = { .action = r->action, .n_conds = 1 };
 
-		if (!streq(multiplexed[i].name, name))
-			continue;
-		nr = seccomp_syscall_resolve_name_arch(a->token, multiplexed[i].ipc ? "ipc" : "socketcall");
-		if (nr < 0 || (r->n_conds && r->action == SECCOMP_RET_ALLOW))
-			return;
-		/* ipc's upper half is a version */
-		mux.conds[0] = (struct seccomp_cond){ 0, OP_MASKED_EQ, multiplexed[i].ipc ? 0xffff : 0xffffffff,
-						      (uint64_t)multiplexed[i].call };
-		table_add(t, &mux, nr);
+	for (size_t i = 0; i < ARRAY_LEN(multiplexed); i++)
+		if (multiplexed[i].pseudo == pseudo && multiplexed[i].direct[a->mux])
+			table_add(t, r, multiplexed[i].direct[a->mux]);
+	if (r->n_conds && r->action == SECCOMP_RET_ALLOW)
 		return;
-	}
+	/* the upper half of ipc's is a version */
+	mux.conds[0] = (struct seccomp_cond){ 0, OP_MASKED_EQ, ipc ? 0xffff : 0xffffffff,
+					      (uint64_t)(pseudo - (ipc ? MUX_IPC : MUX_SOCKETCALL)) };
+	table_add(t, &mux, seccomp_syscall_resolve_name_arch(a->token, ipc ? "ipc" : "socketcall"));
+}
+
+static void table_add_name(struct seccomp_table *t, const struct arch *a, const struct seccomp_rule *r,
+			   const char *name)
+{
+	int nr = resolve(a, name);
+
+	if (nr >= 0)
+		table_add(t, r, nr);
+	else if (a->mux && nr < -MUX_SOCKETCALL && nr > -MUX_END)
+		table_add_multiplexed(t, a, r, -nr);
 }
 
 static int conditions(const struct oci_seccomp_syscall *s, struct seccomp_cond *ret, bool *ret_any, struct err *e)
@@ -232,14 +269,9 @@ static int table_fill(struct seccomp_table *t, const struct arch *a, const struc
 			split[k] = (struct seccomp_rule){ .action = r.action, .n_conds = 1 };
 			split[k].conds[0] = r.conds[k];
 		}
-		for (size_t k = 0; k < call->names.n; k++) {
-			const char *name = call->names.v[k];
-			int nr = resolve(a, name);
-
-			for (size_t m = 0; nr >= 0 && m < (any ? call->args.n : 1); m++)
-				table_add(t, any ? &split[m] : &r, nr);
-			table_add_multiplexed(t, a, &r, name);
-		}
+		for (size_t k = 0; k < call->names.n; k++)
+			for (size_t m = 0; m < (any ? call->args.n : 1); m++)
+				table_add_name(t, a, any ? &split[m] : &r, call->names.v[k]);
 	}
 	return 0;
 }
