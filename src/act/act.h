@@ -19,6 +19,8 @@ enum act_failure {                            /* what a failed start or exec mea
 		   ACT_FAILED_NOT_EXECUTABLE, /* 126: EACCES, ENOEXEC, a directory */
 		   ACT_FAILED_CWD,            /* 126/127 as Docker: chdir to cwd failed */
 		   ACT_FAILED_USER,           /* unable to find user/group x */
+		   ACT_FAILED_EXEC, /* execve itself failed after the gate (exec format error, missing interpreter): the child has
+		                     * written the sentence to its own stderr and exits 255. Docker shows a container that ran. */
 };
 
 struct act_opts {
@@ -54,9 +56,13 @@ struct act_child { /* owned; act_child_done closes descriptors, kills nothing */
 void act_child_done(struct act_child *c);
 
 int act_netns_new(int *ret_ns_fd, struct err *e);
-/* On failure everything made so far (cgroup, child) is gone again. */
+/* On failure everything made so far (cgroup, child) is gone again. The plan's and options' memory is needed until act_create returns. */
 int act_create(const struct plan *p, const struct act_opts *o, struct act_child *ret, struct err *e);
 int act_start(struct act_child *c, struct err *e);
+/* ret->failure is set when act_create fails, too. The child of a failed act_start still has to be waited for. */
+
+/* OCI hooks of a stage (numbers of plan_hook.stage). act_create runs 0..2, the child 3; poststart and poststop are the caller's. */
+int act_hooks_run(const struct plan *p, unsigned stage, const char *status, pid_t pid, int log_fd, struct err *e);
 
 /* A further process in a running container: namespaces and root by descriptors (as act_child has them), cgroup by path. */
 struct act_target {

@@ -145,3 +145,17 @@ static inline int sys_mount_setattr(int dir, const char *path, unsigned flags, s
 {
 	return (int)syscall(SYS_mount_setattr, dir, path, flags, attr, sizeof *attr);
 }
+
+/* ---- for act ---- */
+#define K_CLONE_CLEAR_SIGHAND 0x100000000ULL
+#ifndef SYS_keyctl
+#define K_NO_KEYCTL 1
+#endif
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER 0x5441
+#endif
+#ifndef TIOCSPTLCK
+#define TIOCSPTLCK 0x40045431
+#endif
+#define K_DEVPTS_MAGIC 0x1cd1
+#define K_PROC_MAGIC 0x9fa0
