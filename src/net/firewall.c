@@ -329,6 +329,15 @@ int firewall_replace(struct net *n, const struct net_endpoint *running, size_t n
 	return r;
 }
 
+/* io_lock held. UDP clients that go on sending would otherwise stay on the path they had before the rules changed */
+static void forget_conversations(const struct net *n, const struct port_elems *ports)
+{
+	for (size_t i = 0; i < ports->n; i++)
+		if (ports->v[i].key.p.proto == IPPROTO_UDP)
+			(void)nl_conntrack_forget_udp(n->nft_fd, ntohs(ports->v[i].key.p.port),
+						      NULL); /* no tracker, no need */
+}
+
 int firewall_ports_add(struct net *n, const struct net_endpoint *ep, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
@@ -343,6 +352,7 @@ int firewall_ports_add(struct net *n, const struct net_endpoint *ep, struct err 
 		if (reaches_loopback(&ports))
 			allow_loopback(n);
 		r = nl_run(&b, n->nft_fd, e);
+		forget_conversations(n, &ports);
 		pthread_mutex_unlock(&n->io_lock);
 	}
 	free(ports.v);
@@ -371,6 +381,9 @@ void firewall_ports_del(struct net *n, const struct net_endpoint *ep)
 	if (ports.n && withdraw(n, &ports) == -ENOENT)
 		for (size_t i = 0; i < ports.n; i++)
 			(void)withdraw(n, &(struct port_elems){ .v = &ports.v[i], .n = 1 });
+	pthread_mutex_lock(&n->io_lock);
+	forget_conversations(n, &ports);
+	pthread_mutex_unlock(&n->io_lock);
 	free(ports.v);
 }
 

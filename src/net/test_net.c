@@ -335,6 +335,36 @@ static void test_udp_port(void **state)
 	world_done(&w);
 }
 
+/* A client that goes on sending from one socket is not tied to what was there before */
+static void test_udp_client_follows_the_port_to_a_new_container(void **state)
+{
+	const struct net_publish dns = { .proto = "udp", .port = 53, .host_port_first = 5353 };
+	struct sockaddr_in any = addr4("0.0.0.0", 53), to = addr4("10.77.0.1", 5353);
+	struct world w;
+	struct con a, filler, b;
+	int s, c;
+
+	world_new(&w, &plain);
+	c = socket_in(w.out.ns, AF_INET, SOCK_DGRAM);
+	assert_int_equal(sendto(c, "0", 1, 0, (void *)&to, sizeof to), 1); /* before there is anything */
+	for (int i = 0; i < 2; i++) {
+		struct con *me = i ? &b : &a;
+
+		if (i)
+			filler = con_start(&w, "filler", NULL, 0); /* takes a's address */
+		*me = con_start(&w, "server", &dns, 1);
+		s = socket_in(me->box.ns, AF_INET, SOCK_DGRAM);
+		assert_int_equal(bind(s, (void *)&any, sizeof any), 0);
+		assert_int_equal(sendto(c, "1", 1, 0, (void *)&to, sizeof to), 1);
+		assert_true(readable(s, PATIENCE_MS));
+		close(s);
+		con_stop(&w, me);
+	}
+	con_stop(&w, &filler);
+	close(c);
+	world_done(&w);
+}
+
 static void test_ipv6_loopback_is_relayed(void **state)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
@@ -821,6 +851,7 @@ int main(void)
 		cmocka_unit_test(test_containers_reach_published_ports_by_host_addresses),
 		cmocka_unit_test(test_the_same_where_bridged_packets_meet_the_firewall),
 		cmocka_unit_test(test_udp_port),
+		cmocka_unit_test(test_udp_client_follows_the_port_to_a_new_container),
 		cmocka_unit_test(test_ipv6_loopback_is_relayed),
 		cmocka_unit_test(test_port_conflicts_have_dockers_words),
 		cmocka_unit_test(test_reserved_port_is_closed_to_other_processes),

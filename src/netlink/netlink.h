@@ -148,3 +148,7 @@ int nft_chains_get(int fd, struct nft_chains *ret, struct err *e); /* all famili
 /* Handles of a chain's rules whose comment is `comment`; free *ret. Count or -errno. */
 int nft_rules_by_comment(int fd, int family, const char *table, const char *chain, const char *comment, uint64_t **ret,
 			 struct err *e);
+
+/* ---- connection tracking ---- */
+/* Ends the UDP conversations whose first packet went to this port (host byte order), whatever the address. */
+int nl_conntrack_forget_udp(int fd, uint16_t dst_port, struct err *e);
