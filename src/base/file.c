@@ -185,6 +185,30 @@ int dir_remove(int dir, const char *path)
 	return r;
 }
 
+int dir_list(int dir, const char *path, struct strv *ret)
+{
+	AUTO_STRV struct strv names = { 0 };
+	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	int r;
+
+	if (!d) {
+		r = -errno;
+		fd_closep(&fd);
+		return r;
+	}
+	for (struct dirent *e; (e = (errno = 0, readdir(d)));)
+		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
+			strv_add(&names, e->d_name);
+	r = errno ? -errno : 0;
+	(void)closedir(d);
+	if (r < 0)
+		return r;
+	strv_sort(&names);
+	strv_addv(ret, &names);
+	return 0;
+}
+
 int dir_open(int dir, const char *path)
 {
 	int fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
