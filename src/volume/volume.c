@@ -1,0 +1,211 @@
+/* volume.c - see volume.h. */
+#include "volume/volume.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+/* clang-format off */
+JSON_TYPE(volume_record, VOLUME_RECORD_FIELDS)
+/* clang-format on */
+
+struct volumes {
+	pthread_mutex_t lock; /* guards v, n */
+	struct volume_record *v;
+	size_t n;
+	char *root;
+	int root_fd;
+	struct volume_store store;
+};
+
+bool volume_name_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n < 2 || n > 255)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		char c = name[i];
+		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (!alnum && (i == 0 || !strchr("_.-", c)))
+			return false;
+	}
+	return true;
+}
+
+int volumes_open(const char *root_path, const struct volume_store *store, struct volumes **ret, struct err *e)
+{
+	struct volumes *v = xcalloc(1, sizeof *v);
+	int r = dir_make(AT_FDCWD, root_path, 0701);
+
+	(void)pthread_mutex_init(&v->lock, NULL);
+	v->store = *store;
+	v->root = xstrdup(root_path);
+	v->root_fd = r < 0 ? r : dir_open(AT_FDCWD, root_path);
+	if (v->root_fd < 0) {
+		r = v->root_fd;
+		volumes_free(v);
+		return err_sys(e, r, "making %s", root_path);
+	}
+	*ret = v;
+	return 0;
+}
+
+void volumes_free(struct volumes *v)
+{
+	if (!v)
+		return;
+	for (size_t i = 0; i < v->n; i++)
+		json_done(&volume_record_type, &v->v[i]);
+	free(v->v);
+	free(v->root);
+	fd_closep(&v->root_fd);
+	free(v);
+}
+
+static struct volume_record *find(struct volumes *v, const char *name)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (streq(v->v[i].name, name))
+			return &v->v[i];
+	return NULL;
+}
+
+int volumes_restore(struct volumes *v, const char *json, struct err *e)
+{
+	struct volume_record rec = { 0 };
+	int r = json_read(&volume_record_type, json, strlen(json), NULL, &rec, e);
+
+	if (r < 0)
+		return r;
+	*VEC_ADD(v) = rec;
+	return 0;
+}
+
+char *volume_path(struct volumes *v, const char *name)
+{
+	return xasprintf("%s/%s/_data", v->root, name);
+}
+
+static int make_folder(struct volumes *v, const char *name, struct err *e)
+{
+	AUTO_FREE char *data = xasprintf("%s/_data", name);
+	AUTO_FD int fd = -1;
+	int r = dir_make(v->root_fd, name, 0701);
+
+	if (r == 0)
+		r = dir_make(v->root_fd, data, 0755);
+	if (r == 0) {
+		fd = dir_open(v->root_fd, name);
+		r = fd < 0 ? fd : fsync(fd) < 0 || fsync(v->root_fd) < 0 ? -errno : 0;
+	}
+	return r < 0 ? err_sys(e, r, "making volume %s", name) : 0;
+}
+
+static int save(struct volumes *v, const struct volume_record *rec, struct err *e)
+{
+	AUTO_STRB struct strb text = STRB_INIT;
+
+	json_write(&volume_record_type, rec, JSON_LATEST, &text);
+	return v->store.save(v->store.ctx, rec->name, strb_str(&text), e);
+}
+
+int volume_create(struct volumes *v, const struct volume_req *q, struct volume_record *ret, struct err *e)
+{
+	struct volume_record rec = { 0 };
+	char id[65] = "", when[TIME_TEXT_MAX];
+	const char *name = q->name;
+	int r = 0;
+
+	if (!str_empty(q->driver) && !streq(q->driver, "local"))
+		return err_set(e, ERR_NOT_FOUND, "error looking up volume plugin %s: plugin \"%s\" not found", q->driver, q->driver);
+	if (str_empty(name)) {
+		id_new(id);
+		name = id;
+	} else if (!volume_name_valid(name)) {
+		return err_set(e, ERR_INVALID,
+			       "create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+			       name, name);
+	}
+	if (q->options && q->options->n)
+		return err_set(e, ERR_NOT_IMPLEMENTED, "create %s: options of the local volume driver are not supported yet: \"%s\"",
+			       name, q->options->v[0].k);
+	pthread_mutex_lock(&v->lock);
+	if (!find(v, name)) {
+		/* The folder and the record are made under the lock: two creators of one name must meet. */
+		rec.name = xstrdup(name);
+		time_format(time_now_ns() / 1000000000 * 1000000000, when);
+		rec.created = xstrdup(when);
+		rec.anonymous = *id != 0;
+		if (q->labels)
+			strmap_copy(&rec.labels, q->labels);
+		r = make_folder(v, name, e);
+		if (r == 0)
+			r = save(v, &rec, e);
+		if (r == 0)
+			*VEC_ADD(v) = rec;
+		else
+			json_done(&volume_record_type, &rec);
+	}
+	if (r == 0)
+		json_copy(&volume_record_type, ret, find(v, name));
+	pthread_mutex_unlock(&v->lock);
+	return r;
+}
+
+int volume_get(struct volumes *v, const char *name, struct volume_record *ret, struct err *e)
+{
+	struct volume_record *rec;
+
+	pthread_mutex_lock(&v->lock);
+	rec = find(v, name);
+	if (rec)
+		json_copy(&volume_record_type, ret, rec);
+	pthread_mutex_unlock(&v->lock);
+	return rec ? 0 : err_set(e, ERR_NOT_FOUND, "get %s: no such volume", name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct volume_record *)a)->name, ((const struct volume_record *)b)->name);
+}
+
+int volume_list(struct volumes *v, struct volume_record **ret_v, size_t *ret_n)
+{
+	pthread_mutex_lock(&v->lock);
+	*ret_n = v->n;
+	*ret_v = xcalloc(v->n, sizeof **ret_v);
+	for (size_t i = 0; i < v->n; i++)
+		json_copy(&volume_record_type, &(*ret_v)[i], &v->v[i]);
+	pthread_mutex_unlock(&v->lock);
+	qsort(*ret_v, *ret_n, sizeof **ret_v, by_name);
+	return 0;
+}
+
+int volume_remove(struct volumes *v, const char *name, struct err *e)
+{
+	struct volume_record *rec, gone = { 0 };
+	int r;
+
+	pthread_mutex_lock(&v->lock);
+	rec = find(v, name);
+	if (!rec) {
+		pthread_mutex_unlock(&v->lock);
+		return err_set(e, ERR_NOT_FOUND, "get %s: no such volume", name);
+	}
+	r = v->store.remove(v->store.ctx, name, e); /* the record first: what no record owns is removed at start */
+	if (r == 0) {
+		gone = *rec;
+		memmove(rec, rec + 1, (size_t)(v->v + v->n - (rec + 1)) * sizeof *rec);
+		v->n--;
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (r < 0)
+		return r;
+	r = dir_remove(v->root_fd, gone.name);
+	if (r < 0 && r != -ENOENT)
+		err_sys(e, r, "removing the files of volume %s", gone.name);
+	json_done(&volume_record_type, &gone);
+	return r == -ENOENT ? 0 : r;
+}
