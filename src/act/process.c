@@ -393,6 +393,9 @@ int process_become(struct job *j, struct err *e)
 		r = enter_cwd(j, true, e);
 	if (r == 0 && j->o->exec_fd < 0)
 		r = process_find(p->args[0], env_get(j->env, "PATH"), &j->program, &j->failure, e);
+	/* The kernel forgets this wish when ids change, so it comes last; a parent that is gone already shows at the gate. */
+	if (r == 0 && j->o->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_sys(e, -errno, "asking to end with the parent");
 	return r;
 }
 
