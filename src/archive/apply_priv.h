@@ -1,0 +1,21 @@
+/* apply_priv.h - directories whose attributes wait for the end of the archive (late.c). */
+#pragma once
+
+#include "archive/archive.h"
+
+#define LATE_BYTES_MAX \
+	((size_t)512 << 20) /* of names and xattrs kept: ten million deep directories do not fit, no image comes near */
+struct late_dir {
+	char *path;
+	uint32_t mode, uid, gid;
+	struct timespec mtime;
+	struct tar_xattr *xattrs;
+	size_t n_xattrs;
+};
+struct late_dirs {
+	struct late_dir *v;
+	size_t n, bytes;
+};
+int late_dirs_add(struct late_dirs *l, const char *path, const struct tar_entry *t, struct err *e);
+void late_dirs_done(struct late_dirs *l);
+int apply_xattrs(int fd, const struct tar_xattr *v, size_t n);
