@@ -45,13 +45,20 @@ int store_layer_get(struct store *s, const char *chain, struct store_layer *ret,
 int store_layer_ref(struct store *s, const char *chain, struct err *e); /* -ENOENT where there is none; NULL is fine */
 void store_layer_unref(struct store *s,
 		       const char *chain); /* the last one removes it, and parents that nobody else holds */
+/* The same, telling which layers are gone now (chain ids, top first). */
+void store_layer_drop(struct store *s, const char *chain, struct strv *ret_gone);
 int64_t store_chain_size(struct store *s, const char *chain); /* of the layer and all below it; 0 for NULL */
 
-struct store_blob {          /* a layer archive to be unpacked: tar, perhaps compressed */
-	int fd;              /* readable, from its present offset to the end; stays the caller's */
-	const char *digest;  /* of the bytes as they come, or NULL = not checked */
-	const char *diff_id; /* of the uncompressed tar, or NULL = not checked (import) */
-	const char *what;    /* for error sentences: "layer 3/7", a file name */
+struct store_source { /* bytes: a descriptor that a worker reads itself, or (fd < 0) a function called in our thread */
+	int fd;
+	ssize_t (*read)(void *ctx, void *buf, size_t n); /* 0 = end, negative errno */
+	void *ctx;
+};
+struct store_blob { /* a layer archive to be unpacked: tar, perhaps compressed */
+	struct store_source src; /* from its present offset to the end; a descriptor stays the caller's */
+	const char *digest;      /* of the bytes as they come, or NULL = not checked */
+	const char *diff_id;     /* of the uncompressed tar, or NULL = not checked (import) */
+	const char *what;        /* for error sentences: "layer 3/7", a file name */
 };
 /* Unpacks blob on top of parent (chain id or NULL), verifies, syncs and records it. When the layer is there already nothing
  * is read. The caller gets one reference and the chain id. On error nothing is left. */
@@ -81,3 +88,4 @@ int store_graph_data(struct store *s, const char *rw_name, const char *chain, st
 /* ---- scratch and workers, for image/ ---- */
 int store_tmp(struct store *s, char **ret_name, int *ret_dirfd, struct err *e); /* a new directory in tmp/ */
 void store_tmp_remove(struct store *s, const char *name);
+const char *store_worker(const struct store *s); /* absolute path of hoy-worker */

@@ -1,0 +1,172 @@
+/* reap.c - removing trees: a rename into tmp/ at once, the deleting itself in a thread, off everybody's path. The trees are what
+ * containers and archives left: any depth, any names. */
+#include "store/priv.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define DEPTH_MAX 64 /* each level holds a descriptor; deeper directories are renamed up and done later */
+
+struct sweep {
+	int top;            /* where deep directories go */
+	struct strv *later; /* their names */
+};
+
+static int sweep_dir(struct sweep *w, int fd, int depth);
+
+static int sweep_one(struct sweep *w, int dir, const char *name, int depth)
+{
+	AUTO_FREE char *fresh = NULL;
+	int fd, r;
+
+	if (unlinkat(dir, name, 0) == 0)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno != ENOTEMPTY && errno != EEXIST)
+		return -errno;
+	if (depth >= DEPTH_MAX) {
+		fresh = name_new();
+		if (renameat(dir, name, w->top, fresh) < 0)
+			return -errno;
+		strv_push(w->later, TAKE_PTR(fresh));
+		return 0;
+	}
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	r = sweep_dir(w, fd, depth + 1);
+	return unlinkat(dir, name, AT_REMOVEDIR) < 0 && r == 0 ? -errno : r;
+}
+
+static int sweep_dir(struct sweep *w, int fd, int depth)
+{
+	DIR *d = fdopendir(fd);
+	struct dirent *x;
+	int r = 0;
+
+	if (!d) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	while ((x = readdir(d))) {
+		int k = streq(x->d_name, ".") || streq(x->d_name, "..") ? 0 : sweep_one(w, dirfd(d), x->d_name, depth);
+
+		if (k < 0 && k != -ENOENT && r == 0)
+			r = k;
+	}
+	(void)closedir(d);
+	return r;
+}
+
+static void *reap(void *arg)
+{
+	struct store *s = arg;
+
+	pthread_mutex_lock(&s->reap_lock);
+	for (;;) {
+		AUTO_FREE char *name = NULL;
+		struct strv later = { 0 };
+		int r;
+
+		while (!s->doomed.n && !s->stop)
+			pthread_cond_wait(&s->reap_wake, &s->reap_lock);
+		if (!s->doomed.n)
+			break; /* told to stop, and nothing left */
+		name = xstrdup(s->doomed.v[0]);
+		strv_remove(&s->doomed, 0);
+		pthread_mutex_unlock(&s->reap_lock);
+
+		r = sweep_one(&(struct sweep){ .top = s->tmp, .later = &later }, s->tmp, name, 0);
+		if (r < 0 && r != -ENOENT)
+			log_warn("deleting tmp/%s: %s", name, strerror(-r));
+
+		pthread_mutex_lock(&s->reap_lock);
+		strv_addv(&s->doomed, &later);
+		strv_done(&later);
+	}
+	pthread_mutex_unlock(&s->reap_lock);
+	return NULL;
+}
+
+int reap_start(struct store *s)
+{
+	int r = -pthread_create(&s->reaper, NULL, reap, s);
+
+	s->reaping = r == 0;
+	return r;
+}
+
+void reap_stop(struct store *s)
+{
+	if (!s->reaping)
+		return;
+	pthread_mutex_lock(&s->reap_lock);
+	s->stop = true;
+	pthread_cond_signal(&s->reap_wake);
+	pthread_mutex_unlock(&s->reap_lock);
+	pthread_join(s->reaper, NULL);
+	s->reaping = false;
+}
+
+void doom(struct store *s, int dir, const char *name)
+{
+	AUTO_FREE char *fresh = dir == s->tmp ? xstrdup(name) : name_new();
+
+	if (dir != s->tmp && renameat(dir, name, s->tmp, fresh) < 0) {
+		if (errno != ENOENT)
+			log_warn("removing %s: %s", name, strerror(errno));
+		return;
+	}
+	pthread_mutex_lock(&s->reap_lock);
+	strv_push(&s->doomed, TAKE_PTR(fresh));
+	pthread_cond_signal(&s->reap_wake);
+	pthread_mutex_unlock(&s->reap_lock);
+}
+
+/* ---- how much is in a tree: regular files, as Docker counts ---- */
+static int size_of(int fd, int depth, int64_t *sum)
+{
+	DIR *d = fdopendir(fd);
+	struct dirent *x;
+
+	if (!d) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	while ((x = readdir(d))) {
+		struct stat st;
+		int sub;
+
+		if (streq(x->d_name, ".") || streq(x->d_name, "..") ||
+		    fstatat(dirfd(d), x->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue; /* a running container removes files while we look */
+		if (S_ISREG(st.st_mode))
+			*sum += st.st_nlink > 1 ? st.st_size / (int64_t)st.st_nlink : st.st_size;
+		if (!S_ISDIR(st.st_mode) || depth > 256)
+			continue;
+		sub = openat(dirfd(d), x->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (sub >= 0)
+			(void)size_of(sub, depth + 1, sum);
+	}
+	(void)closedir(d);
+	return 0;
+}
+
+int tree_size(int dir, const char *name, int64_t *ret)
+{
+	int64_t sum = 0;
+	int fd = dir_open(dir, name);
+	int r = fd < 0 ? fd : size_of(fd, 0, &sum);
+
+	if (r == 0)
+		*ret = sum;
+	return r;
+}

@@ -1,0 +1,254 @@
+/* store.c - opening, sweeping and closing; the one layer that we make ourselves. */
+#include "store/priv.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+static const struct driver *const drivers[] = { &driver_overlay };
+
+char *name_new(void)
+{
+	char id[65];
+
+	id_new(id);
+	return xstrndup(id, 12);
+}
+
+static int pick_driver(struct store *s, const char *want, struct err *e)
+{
+	struct err last = ERR_INIT;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (want && !streq(want, drivers[i]->name) && !(streq(want, "overlay") && i == 0))
+			continue;
+		r = drivers[i]->probe(s, &last);
+		if (r == 0) {
+			s->driver = drivers[i];
+			return 0;
+		}
+	}
+	if (r == 0)
+		return err_set(e, ERR_INVALID, "error initializing graphdriver: driver not supported: %s", want);
+	if (e)
+		*e = last;
+	return r;
+}
+
+/* Files that every container gets mounts on. Docker makes such a layer per container on top of the image; ours is one for all and
+ * lies at the bottom: what the image has itself wins, and `docker diff` sees neither. */
+int init_layer_make(struct store *s, struct err *e)
+{
+	static const char *const dirs[] = { "dev/pts", "dev/shm", "proc", "sys", "etc" };
+	static const char *const files[] = { ".dockerenv", "etc/resolv.conf", "etc/hosts", "etc/hostname",
+					     "dev/console" };
+	AUTO_FD int fd = -1;
+	int r;
+
+	if (faccessat(s->layers, INIT_LAYER, F_OK, 0) == 0)
+		return 0;
+	(void)dir_remove(s->tmp, INIT_LAYER);
+	r = dir_make(s->tmp, INIT_LAYER "/diff", 0755);
+	if (r == 0)
+		r = fd = dir_open(s->tmp, INIT_LAYER "/diff");
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(dirs); i++)
+		r = dir_make(fd, dirs[i], 0755);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(files); i++)
+		r = file_write(fd, files[i], "", 0, 0755);
+	if (r >= 0 && symlinkat("/proc/mounts", fd, "etc/mtab") < 0)
+		r = -errno;
+	if (r >= 0 && (syncfs(fd) < 0 || renameat(s->tmp, INIT_LAYER, s->layers, INIT_LAYER) < 0))
+		r = -errno;
+	return r < 0 ? err_sys(e, r, "making the init layer") : 0;
+}
+
+/* What an earlier life left unfinished. */
+static int empty_tmp(struct store *s)
+{
+	int fd = openat(s->tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *x;
+
+	if (!d)
+		return -errno;
+	while ((x = readdir(d)))
+		if (!streq(x->d_name, ".") && !streq(x->d_name, ".."))
+			doom(s, s->tmp, x->d_name);
+	(void)closedir(d);
+	return 0;
+}
+
+static int open_dirs(struct store *s, struct err *e)
+{
+	AUTO_FREE char *layers = path_join(s->root, "layers");
+	AUTO_FREE char *tmp = path_join(s->root, "tmp");
+	int r = dir_make(AT_FDCWD, layers, 0710);
+
+	if (r == 0)
+		r = dir_make(AT_FDCWD, tmp, 0700);
+	if (r < 0 || (r = s->layers = dir_open(AT_FDCWD, layers)) < 0 || (r = s->tmp = dir_open(AT_FDCWD, tmp)) < 0)
+		return err_sys(e, r, "opening %s", s->root);
+	return 0;
+}
+
+int store_open(const struct store_opts *o, struct store **ret, struct err *e)
+{
+	struct store *s = xcalloc(1, sizeof *s);
+	int r;
+
+	s->root = xstrdup(o->root);
+	s->worker = xstrdup(o->worker);
+	s->db = o->db;
+	s->layers = s->tmp = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->settled, NULL);
+	pthread_mutex_init(&s->reap_lock, NULL);
+	pthread_cond_init(&s->reap_wake, NULL);
+	r = open_dirs(s, e);
+	if (r == 0 && (r = empty_tmp(s)) < 0)
+		r = err_sys(e, r, "emptying %s/tmp", s->root);
+	if (r == 0)
+		r = pick_driver(s, o->driver, e);
+	if (r == 0)
+		r = init_layer_make(s, e);
+	if (r == 0)
+		r = layers_load(s, e);
+	if (r == 0 && (r = reap_start(s)) < 0)
+		r = err_sys(e, r, "starting the deleting thread");
+	if (r < 0) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+static bool name_used(struct store *s, const char *name)
+{
+	if (streq(name, INIT_LAYER) || streq(name, ".") || streq(name, ".."))
+		return true;
+	for (size_t i = 0; i < s->table.n; i++)
+		if (streq(s->table.v[i].name, name))
+			return true;
+	for (size_t i = 0; i < s->rw.n; i++)
+		if (streq(s->rw.v[i].name, name))
+			return true;
+	return false;
+}
+
+/* Layers that no image and no container claimed: a crash came between their record and their owner's. */
+static void drop_unclaimed(struct store *s)
+{
+	for (;;) {
+		AUTO_FREE char *chain = NULL;
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t i = 0; !chain && i < s->table.n; i++)
+			if (s->table.v[i].refs == 0)
+				chain = xstrdup(s->table.v[i].chain_id);
+		pthread_mutex_unlock(&s->lock);
+		if (!chain)
+			return;
+		log_info("layer %s belongs to nothing: removed", chain);
+		store_layer_unref(s, chain);
+	}
+}
+
+int store_sweep(struct store *s, struct err *e)
+{
+	int fd = openat(s->layers, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *x;
+
+	if (!d)
+		return err_sys(e, -errno, "reading %s/layers", s->root);
+	drop_unclaimed(s);
+	while ((x = readdir(d))) {
+		bool used;
+
+		pthread_mutex_lock(&s->lock);
+		used = name_used(s, x->d_name);
+		pthread_mutex_unlock(&s->lock);
+		if (!used)
+			doom(s, s->layers, x->d_name);
+	}
+	(void)closedir(d);
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	reap_stop(s);
+	for (size_t i = 0; i < s->table.n; i++)
+		store_layer_done(&s->table.v[i]);
+	free(s->table.v);
+	for (size_t i = 0; i < s->rw.n; i++) {
+		free(s->rw.v[i].name);
+		free(s->rw.v[i].top);
+	}
+	free(s->rw.v);
+	strv_done(&s->busy);
+	strv_done(&s->doomed);
+	fd_closep(&s->layers);
+	fd_closep(&s->tmp);
+	free(s->root);
+	free(s->worker);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->settled);
+	pthread_mutex_destroy(&s->reap_lock);
+	pthread_cond_destroy(&s->reap_wake);
+	free(s);
+}
+
+const char *store_driver(const struct store *s)
+{
+	return s->driver->name;
+}
+
+const char *store_worker(const struct store *s)
+{
+	return s->worker;
+}
+
+const char *store_backing(const struct store *s)
+{
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} known[] = {
+		{ 0xef53, "extfs" },     { 0x58465342, "xfs" },   { 0x9123683e, "btrfs" },
+		{ 0x01021994, "tmpfs" }, { 0x2fc12fc1, "zfs" },   { 0xf2f52010, "f2fs" },
+		{ 0x6969, "nfs" },       { 0x858458f6, "ramfs" }, { 0x794c7630, "overlayfs" },
+	};
+	struct statfs st;
+
+	if (fstatfs(s->layers, &st) == 0)
+		for (size_t i = 0; i < ARRAY_LEN(known); i++)
+			if ((uint32_t)st.f_type == known[i].magic)
+				return known[i].name;
+	return "<unknown>";
+}
+
+int store_tmp(struct store *s, char **ret_name, int *ret_dirfd, struct err *e)
+{
+	AUTO_FREE char *name = name_new();
+	int fd;
+
+	if (mkdirat(s->tmp, name, 0700) < 0)
+		return err_sys(e, -errno, "making a directory in %s/tmp", s->root);
+	fd = dir_open(s->tmp, name);
+	if (fd < 0)
+		return err_sys(e, fd, "opening a directory in %s/tmp", s->root);
+	*ret_dirfd = fd;
+	*ret_name = TAKE_PTR(name);
+	return 0;
+}
+
+void store_tmp_remove(struct store *s, const char *name)
+{
+	doom(s, s->tmp, name);
+}

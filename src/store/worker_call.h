@@ -1,0 +1,50 @@
+/* worker_call.h - jobs for hoy-worker: what hoyd and a worker say to each other, and hoyd's side of it.
+ *
+ * hoyd starts `hoy-worker VERB` with a SOCK_SEQPACKET socket as descriptor 3 (proc.h: struct msg) and sends one request; the worker
+ * locks itself in before it reads a byte of what it was given, and answers once. Numbers are never redefined; layouts only grow
+ * at the end. A worker dies with hoyd, and with the thread that started it: that thread waits for it. */
+#pragma once
+
+#include "base/base.h"
+#include "proc/proc.h"
+#include "store/store.h"
+
+enum worker_msg {
+	/* requests; the verb of the command line is given behind the number */
+	WORKER_UNPACK =
+		1, /* "unpack": str what, [fd archive][fd empty directory] -> WORKER_UNPACKED. Synced when answered */
+	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
+
+	/* answers */
+	WORKER_ERROR = 100, /* u32 enum err_kind, u32 errno, str sentence */
+	WORKER_UNPACKED =
+		101, /* str digest of the bytes read, str diff id, i64 bytes read, i64 bytes of tar, i64 size of files,
+	                        * i64 entries, str compression, [memfd: opaque directories, each ended by NUL] */
+	WORKER_SPOOLED =
+		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
+};
+#define WORKER_SOCKET 3
+#define WORKER_LIST_MAX ((size_t)64 << 20)
+
+struct worker {
+	pid_t pid;
+	int pidfd, sock;
+};
+#define WORKER_NONE ((struct worker){ .pid = -1, .pidfd = -1, .sock = -1 })
+#define AUTO_WORKER CLEANUP(worker_done)
+/* Starts it and sends the request; descriptors stay the caller's. */
+int worker_start(const char *path, const char *verb, uint16_t type, const struct strb *body, const int *fds,
+		 size_t n_fds, struct worker *ret, struct err *e);
+/* Waits for the answer; WORKER_ERROR becomes e. A worker that dies without a word is an error too. */
+int worker_answer(struct worker *w, uint16_t want, struct msg *ret, struct err *e);
+void worker_done(struct worker *w); /* kills it when it still runs, and reaps it */
+
+/* A descriptor for a worker to read src from; where src is a function, pump_run() feeds it and must run until done. */
+struct pump {
+	const struct store_source *src;
+	int worker_end, our_end;
+};
+int pump_open(const struct store_source *src, struct pump *ret, struct err *e);
+int pump_run(struct pump *p,
+	     struct err *e); /* in the caller's thread; the worker's own failure is not one of the pump's */
+void pump_close(struct pump *p);

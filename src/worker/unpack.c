@@ -1,0 +1,46 @@
+/* unpack.c - hoy-worker unpack: one layer archive -> a directory. */
+#include "worker/worker.h"
+#include "store/worker_call.h"
+
+static int opaque_list(struct job *j, const struct apply_result *res, struct err *e)
+{
+	AUTO_STRB struct strb list = STRB_INIT;
+
+	for (size_t i = 0; i < res->opaque.n; i++)
+		strb_add(&list, res->opaque.v[i], strlen(res->opaque.v[i]) + 1);
+	return job_list(j, &list, e);
+}
+
+int verb_unpack(struct job *j, struct err *e)
+{
+	struct msg_reader rd = msg_reader(j->req->body, j->req->n);
+	const char *what = msg_get_str(&rd);
+	struct decomp *d = decomp_new(decomp_input_fd(&j->input), &decomp_budget_default);
+	struct pipe_source *p = NULL;
+	struct apply_result res = { 0 };
+	struct decomp_sums sums = { 0 };
+	const char *diff_id = NULL;
+	int r = pipe_source_new(d, &p, e);
+
+	if (r < 0)
+		return r;
+	r = archive_apply(pipe_source_src(p), j->target, &apply_budget_default, &res, e);
+	if (r < 0)
+		return what ? err_wrap(e, r, "%s", what) : r;
+	diff_id = pipe_source_digest(p, e);
+	if (!diff_id)
+		return what ? err_wrap(e, -EINVAL, "%s", what) : -EINVAL;
+	r = decomp_finish(d, &sums, e);
+	if (r < 0)
+		return r;
+	if (syncfs(j->target) < 0)
+		return err_sys(e, -errno, "syncing the layer");
+	msg_put_str(&j->body, sums.digest);
+	msg_put_str(&j->body, diff_id);
+	msg_put_i64(&j->body, sums.in);
+	msg_put_i64(&j->body, sums.out);
+	msg_put_i64(&j->body, res.size);
+	msg_put_i64(&j->body, (int64_t)res.entries);
+	msg_put_str(&j->body, comp_name(sums.comp));
+	return opaque_list(j, &res, e);
+}

@@ -1,0 +1,24 @@
+/* worker.h - the body of hoy-worker: one request in, one answer out, in a sandbox (store/worker_call.h has the protocol).
+ * Everything untrusted is parsed here and nowhere else: archives, compression. */
+#pragma once
+
+#include "archive/archive.h"
+#include "proc/proc.h"
+
+int worker_main(int argc, char **argv);
+
+/* ---- for the verbs ---- */
+struct job {
+	struct msg *req;   /* the request */
+	int input, target; /* target: a directory, the whole file system that is left to us */
+	struct strb body;  /* of the answer */
+	int list;          /* memfd to send with it, or -1 */
+};
+struct verb {
+	const char *name;
+	uint16_t request, answer;
+	int (*run)(struct job *j, struct err *e);
+};
+int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
+int verb_unpack(struct job *j, struct err *e);
+int verb_spool(struct job *j, struct err *e);
