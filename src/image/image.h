@@ -34,7 +34,6 @@ struct image {
 	char *parent;         /* image id or NULL (docker commit, docker build) */
 	int64_t size;         /* bytes of all layers */
 	int64_t created;      /* seconds since 1970; 0 where the configuration has none */
-	int64_t tagged_ns;    /* when a name was last given, 0 = never: inspect's Metadata.LastTagTime */
 	uint32_t refs;        /* private: atomic */
 };
 struct images;
@@ -78,6 +77,8 @@ struct image_names { /* familiar forms, sorted */
 };
 void image_names_done(struct image_names *n);
 void image_names(struct images *t, const char *id, struct image_names *ret);
+
+int64_t image_tagged_ns(struct images *t, const char *id); /* newest name; 0 = none: inspect's Metadata.LastTagTime */
 
 /* ---- list ---- */
 struct image_query {      /* all conditions must hold; within one list any */

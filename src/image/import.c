@@ -1,0 +1,109 @@
+/* import.c - docker import: the tar of a root file system becomes an image of one layer. */
+#include "image/priv.h"
+
+static int platform(const char *text, struct oci_image *i, struct err *e)
+{
+	AUTO_STRV struct strv parts = { 0 };
+
+	if (str_empty(text)) {
+		i->os = xstrdup("linux");
+		i->architecture = xstrdup(arch_here());
+		return 0;
+	}
+	strv_split(&parts, text, "/");
+	if (parts.n == 0 || parts.n > 3 || (parts.n == 1 && !streq(parts.v[0], "linux")))
+		return err_set(e, ERR_INVALID, "invalid platform: \"%.100s\"", text);
+	if (!streq(parts.v[0], "linux"))
+		return err_set(e, ERR_INVALID, "operating system is not supported: %.100s", parts.v[0]);
+	i->os = xstrdup(parts.v[0]);
+	i->architecture = xstrdup(parts.n > 1 ? parts.v[1] : arch_here());
+	i->variant = parts.n > 2 ? xstrdup(parts.v[2]) : NULL;
+	return 0;
+}
+
+static int describe(const struct image_import *in, const char *diff_id, struct strb *json, struct err *e)
+{
+	char now[TIME_TEXT_MAX];
+	struct oci_image i = { 0 };
+	struct oci_history *h;
+	int r = platform(in->platform, &i, e);
+
+	if (r == 0 && in->changes)
+		r = changes_apply(&i.config, in->changes, e);
+	if (r == 0) {
+		time_format(time_now_ns(), now);
+		i.created = xstrdup(now);
+		i.comment = str_empty(in->message) ? xasprintf("Imported from %s", in->from ? in->from : "-")
+						   : xstrdup(in->message);
+		i.rootfs.type = xstrdup("layers");
+		strv_add(&i.rootfs.diff_ids, diff_id);
+		h = VEC_ADD(&i.history);
+		h->created = xstrdup(now);
+		h->comment = xstrdup(i.comment);
+		json_write(&oci_image_type, &i, JSON_LATEST, json);
+	}
+	json_done(&oci_image_type, &i);
+	return r;
+}
+
+static int publish(struct images *t, const struct image_import *in, const char *name, const char *chain, char **ret_id,
+		   struct err *e)
+{
+	AUTO_STRB struct strb json = STRB_INIT;
+	AUTO_IMAGE struct image *i = NULL;
+	struct store_layer l = { 0 };
+	int r = store_layer_get(t->store, chain, &l, e);
+
+	if (r == 0)
+		r = describe(in, l.diff_id, &json, e);
+	store_layer_done(&l);
+	if (r == 0)
+		r = image_read(strb_str(&json), json.len, &i, e);
+	if (r < 0) {
+		store_layer_unref(t->store, chain);
+		return r;
+	}
+	i->top = xstrdup(chain);
+	i->size = store_chain_size(t->store, chain);
+	pthread_mutex_lock(&t->change);
+	r = images_add(t, &i, e);
+	if (r < 0)
+		store_layer_unref(t->store, chain);
+	else if (name)
+		r = names_set(t, name, i->id, e);
+	pthread_mutex_unlock(&t->change);
+	if (r == 0)
+		*ret_id = xstrdup(i->id);
+	return r;
+}
+
+int image_import(struct images *t, const struct image_import *in, char **ret_id, struct err *e)
+{
+	AUTO_FREE char *name = NULL, *id = NULL;
+	AUTO_STRB struct strb trial = STRB_INIT;
+	char chain[DIGEST_TEXT];
+	int r;
+
+	if (!str_empty(in->repo)) {
+		struct ref ref = { 0 };
+
+		r = name_for_tag(in->repo, in->tag, &ref, e);
+		if (r < 0)
+			return r;
+		name = ref_full(&ref);
+		ref_done(&ref);
+	}
+	r = describe(in, "", &trial, e); /* wrong options are said before a gigabyte is read */
+	if (r == 0)
+		r = store_layer_add(
+			t->store, NULL,
+			&(struct store_blob){ .src = { .fd = in->src.fd, .read = in->src.read, .ctx = in->src.ctx } },
+			chain, e);
+	if (r == 0)
+		r = publish(t, in, name, chain, &id, e);
+	if (r < 0)
+		return r;
+	tell(t, "import", id, name ? name : id);
+	*ret_id = TAKE_PTR(id);
+	return 0;
+}

@@ -1,0 +1,298 @@
+/* load.c - docker load. A worker turns the archive into numbered files; the documents among them are read here, and each layer
+ * goes to another worker through the store. Nothing becomes visible before all of an image is in place. */
+#include "image/spool.h"
+
+#include <fcntl.h>
+
+#define DOC_MAX ((size_t)8 << 20)
+
+struct load {
+	struct images *t;
+	const struct image_progress *progress;
+	struct spool *spool;
+	size_t done;
+};
+
+static void say(struct load *l, const char *fmt, const char *what)
+{
+	AUTO_FREE char *text = xasprintf("%s%s", fmt, what);
+
+	if (l->progress && l->progress->line)
+		l->progress->line(l->progress->ctx, text);
+}
+
+/* ---- one image, its parts already named ---- */
+struct plan {
+	char *config;        /* path in the archive */
+	struct strv layers;  /* likewise, lowest first */
+	struct strv digests; /* of the layers as they come, where the archive promises them */
+	struct strv names;   /* full references */
+};
+
+static void plan_done(struct plan *p)
+{
+	free(p->config);
+	strv_done(&p->layers);
+	strv_done(&p->digests);
+	strv_done(&p->names);
+}
+
+static int add_layers(struct load *l, const struct plan *p, struct image *i, struct err *e)
+{
+	char chain[DIGEST_TEXT] = "";
+
+	for (size_t k = 0; k < p->layers.n; k++) {
+		AUTO_FREE char *what = xasprintf("layer %zu", k);
+		char next[DIGEST_TEXT];
+		AUTO_FD int fd = spool_open(l->spool, p->layers.v[k], e);
+		int r = fd;
+
+		if (r >= 0)
+			r = store_layer_add(l->t->store, *chain ? chain : NULL,
+					    &(struct store_blob){ .src = { .fd = fd },
+								  .digest = p->digests.n ? p->digests.v[k] : NULL,
+								  .diff_id = i->oci.rootfs.diff_ids.v[k],
+								  .what = what },
+					    next, e);
+		/* the child holds its parent from here on, or nobody needs it */
+		store_layer_unref(l->t->store, *chain ? chain : NULL);
+		if (r < 0)
+			return r;
+		memcpy(chain, next, sizeof chain);
+	}
+	i->top = *chain ? xstrdup(chain) : NULL;
+	i->size = store_chain_size(l->t->store, i->top);
+	return 0;
+}
+
+static int publish(struct load *l, const struct plan *p, struct image **i, struct err *e)
+{
+	int r;
+
+	pthread_mutex_lock(&l->t->change);
+	r = images_add(l->t, i, e);
+	if (r < 0) /* otherwise the image holds its layers now */
+		store_layer_unref(l->t->store, (*i)->top);
+	for (size_t k = 0; r == 0 && k < p->names.n; k++)
+		r = names_set(l->t, p->names.v[k], (*i)->id, e);
+	pthread_mutex_unlock(&l->t->change);
+	return r;
+}
+
+static int load_one(struct load *l, const struct plan *p, struct err *e)
+{
+	AUTO_IMAGE struct image *i = NULL;
+	AUTO_FREE char *json = NULL;
+	size_t n = 0;
+	int r = spool_read(l->spool, p->config, DOC_MAX, &json, &n, e);
+
+	if (r == 0)
+		r = image_read(json, n, &i, e);
+	if (r < 0)
+		return r;
+	if (p->layers.n != i->oci.rootfs.diff_ids.n)
+		return err_set(e, ERR_INVALID, "invalid manifest, layers length mismatch: expected %zu, got %zu",
+			       p->layers.n, i->oci.rootfs.diff_ids.n);
+	r = add_layers(l, p, i, e);
+	if (r < 0)
+		return r;
+	r = publish(l, p, &i, e);
+	if (r < 0)
+		return r;
+	for (size_t k = 0; k < p->names.n; k++) {
+		struct ref ref = { 0 };
+
+		if (ref_parse(p->names.v[k], &ref, NULL) == 0) {
+			AUTO_FREE char *familiar = ref_familiar(&ref);
+
+			say(l, "Loaded image: ", familiar);
+		}
+		ref_done(&ref);
+	}
+	if (p->names.n == 0)
+		say(l, "Loaded image ID: ", i->id);
+	tell(l->t, "load", i->id, i->id);
+	l->done++;
+	return 0;
+}
+
+/* ---- docker save ---- */
+static int save_item(struct load *l, const struct save_item *item, struct err *e)
+{
+	struct plan p = { .config = xstrdup(item->config ? item->config : "") };
+	int r = 0;
+
+	strv_copy(&p.layers, &item->layers);
+	for (size_t i = 0; r == 0 && i < item->repo_tags.n; i++) {
+		struct ref ref = { 0 };
+
+		r = ref_parse(item->repo_tags.v[i], &ref, e);
+		if (r == 0 && !ref.tag)
+			r = err_set(e, ERR_INVALID, "invalid tag \"%.200s\"", item->repo_tags.v[i]);
+		if (r == 0)
+			strv_push(&p.names, ref_full(&ref));
+		ref_done(&ref);
+	}
+	if (r == 0)
+		r = load_one(l, &p, e);
+	plan_done(&p);
+	return r;
+}
+
+static int load_saved(struct load *l, struct err *e)
+{
+	AUTO_STRB struct strb wrapped = STRB_INIT;
+	struct save_manifest m = { 0 };
+	AUTO_FREE char *text = NULL;
+	size_t n = 0;
+	int r = spool_read(l->spool, "manifest.json", DOC_MAX, &text, &n, e);
+
+	if (r < 0)
+		return r;
+	strb_adds(&wrapped, "{\"m\":");
+	strb_add(&wrapped, text, n);
+	strb_adds(&wrapped, "}");
+	r = json_read(&save_manifest_type, strb_str(&wrapped), wrapped.len, &json_limits_default, &m, e);
+	if (r < 0)
+		return err_wrap(e, r, "invalid manifest.json");
+	for (size_t i = 0; r == 0 && i < m.m.n; i++)
+		r = save_item(l, &m.m.v[i], e);
+	json_done(&save_manifest_type, &m);
+	return r;
+}
+
+/* ---- OCI layout ---- */
+static int read_manifest(struct load *l, const struct oci_descriptor *d, struct oci_manifest *ret, struct err *e)
+{
+	AUTO_FREE char *text = NULL, *path = NULL;
+	size_t n = 0;
+	int r = spool_blob(l->spool, d, &path, e);
+
+	if (r == 0)
+		r = spool_read(l->spool, path, DOC_MAX, &text, &n, e);
+	if (r == 0)
+		r = json_read(&oci_manifest_type, text, n, &json_limits_default, ret, e);
+	return r;
+}
+
+/* Of an index the manifest for this machine, else the first that is an image at all (not an attestation). */
+static const struct oci_descriptor *choose(const struct oci_manifest *index)
+{
+	const struct oci_descriptor *first = NULL;
+
+	for (size_t i = 0; i < index->manifests.n; i++) {
+		const struct oci_descriptor *d = &index->manifests.v[i];
+
+		if (d->platform && streq(d->platform->os, "unknown"))
+			continue;
+		if (d->platform && streq(d->platform->architecture, arch_here()) && streq(d->platform->os, "linux"))
+			return d;
+		first = first ? first : d;
+	}
+	return first;
+}
+
+static int oci_plan(struct load *l, const struct oci_manifest *m, struct plan *p, struct err *e)
+{
+	int r = m->config ? spool_blob(l->spool, m->config, &p->config, e)
+			  : err_set(e, ERR_INVALID, "invalid archive: a manifest without a configuration");
+
+	for (size_t i = 0; r == 0 && i < m->layers.n; i++) {
+		char *path = NULL;
+
+		r = spool_blob(l->spool, &m->layers.v[i], &path, e);
+		if (r == 0) {
+			strv_push(&p->layers, path);
+			strv_add(&p->digests, m->layers.v[i].digest);
+		}
+	}
+	return r;
+}
+
+/* Which name an entry of index.json gives its image: containerd's full one, or OCI's, which is often only a tag. */
+static void oci_name(const struct oci_descriptor *d, struct strv *ret)
+{
+	const char *name = strmap_get(&d->annotations, "io.containerd.image.name");
+	struct ref ref = { 0 };
+
+	if (!name) {
+		name = strmap_get(&d->annotations, "org.opencontainers.image.ref.name");
+		if (name && !strpbrk(name, ":/"))
+			return; /* "latest" of what? */
+	}
+	if (!name || ref_parse(name, &ref, NULL) < 0)
+		return;
+	if (!ref.digest) {
+		if (!ref.tag)
+			ref.tag = xstrdup("latest");
+		strv_push(ret, ref_full(&ref));
+	}
+	ref_done(&ref);
+}
+
+static int oci_image(struct load *l, const struct oci_descriptor *d, struct err *e)
+{
+	struct oci_manifest m = { 0 };
+	struct plan p = { 0 };
+	int r = read_manifest(l, d, &m, e);
+
+	for (int depth = 0; r == 0 && m.manifests.n; depth++) {
+		const struct oci_descriptor *next = choose(&m);
+		struct oci_manifest inner = { 0 };
+
+		r = !next || depth > 3 ? err_set(e, ERR_INVALID, "invalid archive: an index without an image")
+				       : read_manifest(l, next, &inner, e);
+		json_done(&oci_manifest_type, &m);
+		m = inner;
+	}
+	if (r == 0)
+		r = oci_plan(l, &m, &p, e);
+	json_done(&oci_manifest_type, &m);
+	oci_name(d, &p.names);
+	if (r == 0)
+		r = load_one(l, &p, e);
+	plan_done(&p);
+	return r;
+}
+
+static int load_layout(struct load *l, struct err *e)
+{
+	struct oci_manifest index = { 0 };
+	AUTO_FREE char *text = NULL;
+	size_t n = 0;
+	int r = spool_read(l->spool, "index.json", DOC_MAX, &text, &n, e);
+
+	if (r == 0)
+		r = json_read(&oci_manifest_type, text, n, &json_limits_default, &index, e);
+	if (r < 0)
+		return err_wrap(e, r, "invalid index.json");
+	for (size_t i = 0; r == 0 && i < index.manifests.n; i++) {
+		const struct oci_descriptor *d = &index.manifests.v[i];
+
+		if (d->platform && streq(d->platform->os, "unknown"))
+			continue; /* an attestation */
+		r = oci_image(l, d, e);
+	}
+	json_done(&oci_manifest_type, &index);
+	return r;
+}
+
+int image_load(struct images *t, const struct image_source *src, const struct image_progress *p, struct err *e)
+{
+	struct spool *s = NULL;
+	struct load l = { .t = t, .progress = p };
+	int r = spool_make(t->store, src, &s, e);
+
+	if (r < 0)
+		return r;
+	l.spool = s;
+	/* An archive of docker save 25 and later is both: its manifest.json knows the names better. */
+	if (spool_has(s, "manifest.json"))
+		r = load_saved(&l, e);
+	else if (spool_has(s, "index.json"))
+		r = load_layout(&l, e);
+	else
+		r = err_set(e, ERR_INVALID, "invalid archive: does not contain a manifest.json");
+	spool_free(s);
+	return r;
+}

@@ -1,0 +1,54 @@
+/* priv.h - the inside of the table of images. */
+#pragma once
+
+#include "image/image.h"
+
+#include <pthread.h>
+
+struct name_row {
+	char *full; /* docker.io/library/debian:12 */
+	char *id;
+	int64_t since_ns;
+};
+struct images {
+	struct db *db;
+	struct store *store;
+	struct image_hooks hooks;
+	pthread_mutex_t lock; /* guards images and names; never held across I/O */
+	struct {
+		struct image **v;
+		size_t n;
+	} images;
+	struct {
+		struct name_row *v;
+		size_t n;
+	} names;
+	/* One change of names or images at a time: memory and database must agree on the order. Held across commits, never with
+	 * another object's lock inside `lock`. */
+	pthread_mutex_t change;
+};
+
+/* `lock` held */
+struct image *by_id(struct images *t, const char *id);
+struct name_row *by_name(struct images *t, const char *full);
+bool has_children(struct images *t, const char *id);
+
+/* takes no lock */
+int image_read(const char *json, size_t n, struct image **ret, struct err *e); /* checks; top and size are empty */
+
+/* `change` held: commit, then memory */
+int names_set(struct images *t, const char *full, const char *id, struct err *e);
+int names_drop(struct images *t, const char *full, struct err *e);
+/* Takes i and its reference on the top layer; when the id exists already, *i is replaced by that image and the reference given back. */
+int images_add(struct images *t, struct image **i, struct err *e);
+int images_drop(struct images *t, const char *id, struct strv *gone_layers, struct err *e);
+
+int name_for_tag(const char *repo, const char *tag, struct ref *ret, struct err *e);
+const char *arch_here(void); /* in Go's words: "amd64" */
+void tell(struct images *t, const char *action, const char *id, const char *name);
+void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
+
+bool labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */
+
+/* changes.c: `--change` of import and commit; pure */
+int changes_apply(struct oci_config *c, const struct strv *changes, struct err *e);
