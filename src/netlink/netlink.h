@@ -56,6 +56,7 @@ void rtnl_link_mtu(struct nl_batch *b, const char *step, struct rtnl_link l, uin
 enum rtnl_port_flags { RTNL_PORT_ISOLATED = 1, RTNL_PORT_HAIRPIN = 2 };
 void rtnl_port_flags_set(struct nl_batch *b, const char *step, struct rtnl_link l, unsigned flags);
 void rtnl_addr_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t ip4, int prefix_len);
+void rtnl_addr_del(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t ip4, int prefix_len);
 void rtnl_route_default_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t gateway4);
 
 /* ---- rtnetlink: questions ---- */

@@ -127,6 +127,15 @@ void rtnl_addr_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint3
 		mnl_attr_put_u32(m, IFA_BROADCAST, ip4 | __builtin_bswap32(host_bits));
 }
 
+void rtnl_addr_del(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t ip4, int prefix_len)
+{
+	struct nlmsghdr *m = nl_add(b, step, RTM_DELADDR, 0, ROOM);
+	struct ifaddrmsg *a = mnl_nlmsg_put_extra_header(m, sizeof *a);
+
+	*a = (struct ifaddrmsg){ .ifa_family = AF_INET, .ifa_prefixlen = (uint8_t)prefix_len, .ifa_index = ifindex };
+	mnl_attr_put_u32(m, IFA_LOCAL, ip4);
+}
+
 void rtnl_route_default_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t gateway4)
 {
 	struct nlmsghdr *m = nl_add(b, step, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, ROOM);
