@@ -190,6 +190,26 @@ static int container_side(const struct net_endpoint *ep, int rt_fd, struct err *
 	return nl_run(&b, rt_fd, e);
 }
 
+/* A bridge port forwards only when the kernel's link watcher, a worker of its own, has seen both ends up; until then the container's
+ * first packets vanish, and a lost ARP request costs a second. Asking for the link makes the watcher run at once since linux 6.8;
+ * before, it comes within milliseconds by itself. */
+static void wait_forwarding(struct net *n, const struct net_endpoint *ep)
+{
+	const struct timespec pause = { .tv_nsec = 500 * 1000 };
+
+	for (int i = 0; i < 100; i++) {
+		struct rtnl_info link = { 0 };
+		int r;
+
+		pthread_mutex_lock(&n->io_lock);
+		r = rtnl_link_get(n->rt_fd, ep->host_ifname, &link, NULL);
+		pthread_mutex_unlock(&n->io_lock);
+		if (r < 0 || link.running)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
 int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_fd, int rt_fd, int nf_fd, struct err *e)
 {
 	struct network *w;
@@ -222,6 +242,8 @@ int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_
 		r = container_side(ep, rt_fd, e);
 	if (r >= 0 && !n->firewall_off)
 		r = firewall_ports_add(n, ep, e);
+	if (r >= 0)
+		wait_forwarding(n, ep);
 	return r;
 }
 

@@ -65,7 +65,7 @@ struct net {
 	char *bip, *default_ip;
 	struct strv pools;
 	uint32_t mtu;
-	bool no_bridge, icc_off, ip_forward_off, ip_masq_off, firewall_off;
+	bool no_bridge, own_bridge, icc_off, ip_forward_off, ip_masq_off, firewall_off;
 	enum net_firewall integration;
 	struct net_store store;
 

@@ -99,6 +99,7 @@ static void take_config(struct net *n, const struct net_config *c)
 	else
 		snprintf(n->bridge, sizeof n->bridge, "%.14s%s", n->table, other ? "" : "0");
 	n->no_bridge = streq(c->bridge, "none");
+	n->own_bridge = !c->bridge;
 	n->bip = xstrdup(c->bip);
 	n->default_ip = xstrdup(c->default_ip);
 	strv_copy(&n->pools, &c->pools);
@@ -361,6 +362,29 @@ static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex,
 	return 0;
 }
 
+/* A bridge of our own, kept from an earlier start: today's configuration counts. One that the user made (--bridge) is left alone. */
+static int renew_bridge(struct net *n, const struct rtnl_info *link, const struct plan *p, struct err *e)
+{
+	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
+	AUTO_FREE struct rtnl_subnet *owned = NULL;
+	struct rtnl_subnets known = { 0 };
+	int r = rtnl_subnets_get(n->rt_fd, &known, e);
+
+	if (r < 0)
+		return r;
+	owned = known.v;
+	for (size_t i = 0; i < known.n; i++) {
+		const struct rtnl_subnet *a = &known.v[i];
+
+		if (a->is_addr && a->ifindex == link->index &&
+		    (ntohl(a->ip4) != p->gateway || a->prefix_len != p->net.len))
+			rtnl_addr_del(&b, "removing the bridge's former address", link->index, a->ip4, a->prefix_len);
+	}
+	if (link->mtu != n->mtu)
+		rtnl_link_mtu(&b, "setting the bridge's mtu", (struct rtnl_link){ .index = link->index }, n->mtu);
+	return nl_run(&b, n->rt_fd, e);
+}
+
 static int make_bridge(struct net *n, struct network *w, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
@@ -386,9 +410,11 @@ static int make_bridge(struct net *n, struct network *w, struct err *e)
 		r = nl_run(&b, n->rt_fd, e);
 		if (r >= 0)
 			r = rtnl_link_get(n->rt_fd, n->bridge, &link, e);
-		if (r < 0)
-			return r;
+	} else if (n->own_bridge) {
+		r = renew_bridge(n, &link, &p, e);
 	}
+	if (r < 0)
+		return r;
 	rtnl_addr_add(&b, "giving the bridge its address", link.index, htonl(p.gateway), p.net.len);
 	rtnl_link_up(&b, "setting the bridge up", (struct rtnl_link){ .index = link.index }, true);
 	r = nl_run(&b, n->rt_fd, e);

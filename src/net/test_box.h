@@ -24,7 +24,7 @@ struct box {
 
 static inline int ns_here(void)
 {
-	int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
 	return fd;

@@ -763,6 +763,160 @@ static void test_subnet_of_the_host_is_avoided_and_bip_wins(void **state)
 	world_done(&w);
 }
 
+static void test_changed_configuration_renews_our_bridge(void **state)
+{
+	struct net_config c = { .bip = "192.168.5.1/24" };
+	struct rtnl_subnets known = { 0 };
+	struct rtnl_info link;
+	struct world w;
+	int rt, addresses = 0;
+
+	world_new(&w, &c);
+	net_close(w.net);
+	c.bip = "192.168.6.1/24";
+	c.mtu = 1400;
+	open_net(&w, &c, NULL, 0);
+	rt = nl_open(NETLINK_ROUTE);
+	assert_int_equal(rtnl_link_get(rt, "hoy0", &link, NULL), 0);
+	assert_int_equal(link.mtu, 1400);
+	assert_int_equal(rtnl_subnets_get(rt, &known, NULL), 0);
+	for (size_t i = 0; i < known.n; i++)
+		if (known.v[i].is_addr && known.v[i].ifindex == link.index) {
+			assert_int_equal(known.v[i].ip4, inet_addr("192.168.6.1"));
+			addresses++;
+		}
+	assert_int_equal(addresses, 1);
+	free(known.v);
+	close(rt);
+	world_done(&w);
+}
+
+static void test_bridge_of_the_user_is_taken_as_it_is(void **state)
+{
+	const struct net_config c = { .bridge = "mine0" };
+	static const uint8_t mac[6] = { 0x02, 1, 2, 3, 4, 5 };
+	struct nl_batch b = NL_BATCH_INIT;
+	struct rtnl_info link;
+	struct world w;
+	struct con a;
+	int rt;
+
+	world_new(&w, NULL);
+	rt = nl_open(NETLINK_ROUTE);
+	rtnl_bridge_add(&b, "bridge", "mine0", mac, 1450);
+	assert_int_equal(nl_run(&b, rt, NULL), 0);
+	assert_int_equal(rtnl_link_get(rt, "mine0", &link, NULL), 0);
+	rtnl_addr_add(&b, "address", link.index, inet_addr("10.5.0.7"), 24);
+	assert_int_equal(nl_run(&b, rt, NULL), 0);
+	open_net(&w, &c, NULL, 0);
+	assert_int_equal(rtnl_link_get(rt, "mine0", &link, NULL), 0);
+	assert_int_equal(link.mtu, 1450);
+	assert_memory_equal(link.mac, mac, 6);
+	a = con_start(&w, "a", NULL, 0);
+	assert_string_equal(a.ep.gateway, "10.5.0.7");
+	assert_string_equal(a.ep.ip, "10.5.0.1");
+	con_stop(&w, &a);
+	nl_batch_done(&b);
+	close(rt);
+	world_done(&w);
+}
+
+static void test_without_firewall_ports_are_relayed(void **state)
+{
+	const struct net_config c = { .firewall_off = true };
+	struct net_status s;
+	struct world w;
+	struct con a;
+	pid_t pid;
+	int l;
+
+	world_new(&w, &c);
+	a = con_start(&w, "a", &web, 1);
+	l = listen_in(a.box.ns, "0.0.0.0", 80);
+	assert_true(a.socks.v[0].relay);
+	pid = fork();
+	if (pid == 0)
+		_exit(-net_relay(a.socks.v[0].fd, "tcp", a.socks.v[0].target, a.socks.v[0].target_port));
+	assert_reaches(w.out.ns, "10.77.0.1", 8080, l, "172.17.0.1");
+	assert_reaches(w.host, "127.0.0.1", 8080, l, "172.17.0.1");
+	assert_int_equal(net_status(w.net, &s, NULL), 0);
+	assert_false(s.set_route_localnet);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(l);
+	con_stop(&w, &a);
+	world_done(&w);
+}
+
+/* ---- many at once ---- */
+struct crowd {
+	struct world *w;
+	int id, failures;
+	char ips[20][16];
+};
+
+static void *crowd_run(void *arg)
+{
+	struct net_publish any = { .port = 80 };
+	struct crowd *c = arg;
+
+	for (int i = 0; i < 20; i++) {
+		struct net_endpoint_req req = { .network = "bridge", .container_id = "c", .container_name = "c" };
+		struct net_sockets socks = { 0 };
+		struct net_endpoint ep = { 0 };
+		struct err e = ERR_INIT;
+		struct box x = box_new();
+
+		if (net_endpoint_prepare(c->w->net, &req, &ep, &e) < 0 ||
+		    net_ports_reserve(c->w->net, &ep, &any, 1, &socks, &e) < 0 ||
+		    net_endpoint_attach(c->w->net, &ep, x.ns, x.rt, x.nf, &e) < 0)
+			c->failures++;
+		snprintf(c->ips[i], sizeof c->ips[i], "%s", ep.ip ? ep.ip : "");
+		if (i % 2) { /* half of them stay */
+			net_endpoint_detach(c->w->net, &ep, NET_NAMESPACE_DIES);
+			net_endpoint_release(c->w->net, &ep);
+			c->ips[i][0] = 0;
+		}
+		net_sockets_done(&socks);
+		net_endpoint_done(&ep);
+		box_done(&x);
+	}
+	return NULL;
+}
+
+static void test_parallel_starts_get_different_addresses(void **state)
+{
+	enum { THREADS = 6 };
+	struct crowd c[THREADS] = { 0 };
+	pthread_t t[THREADS];
+	struct strv seen = { 0 };
+	struct net_endpoints left = { 0 };
+	struct net_network nw = { 0 };
+	struct world w;
+
+	world_new(&w, &plain);
+	for (int i = 0; i < THREADS; i++) {
+		c[i].w = &w;
+		assert_int_equal(pthread_create(&t[i], NULL, crowd_run, &c[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(t[i], NULL);
+		assert_int_equal(c[i].failures, 0);
+		for (int k = 0; k < 20; k++)
+			if (c[i].ips[k][0]) {
+				assert_false(strv_has(&seen, c[i].ips[k]));
+				strv_add(&seen, c[i].ips[k]);
+			}
+	}
+	assert_int_equal(net_get(w.net, "bridge", &nw, NULL), 0);
+	assert_int_equal(net_network_endpoints(w.net, nw.id, &left), 0);
+	assert_int_equal(left.n, THREADS * 10);
+	net_endpoints_done(&left);
+	net_network_done(&nw);
+	strv_done(&seen);
+	world_done(&w);
+}
+
 static void test_failed_start_leaves_no_link(void **state)
 {
 	struct rtnl_info link;
@@ -863,6 +1017,10 @@ int main(void)
 		cmocka_unit_test(test_purge_removes_ours_and_nothing_else),
 		cmocka_unit_test(test_restart_of_the_daemon_keeps_connections_and_ports),
 		cmocka_unit_test(test_subnet_of_the_host_is_avoided_and_bip_wins),
+		cmocka_unit_test(test_changed_configuration_renews_our_bridge),
+		cmocka_unit_test(test_bridge_of_the_user_is_taken_as_it_is),
+		cmocka_unit_test(test_without_firewall_ports_are_relayed),
+		cmocka_unit_test(test_parallel_starts_get_different_addresses),
 		cmocka_unit_test(test_failed_start_leaves_no_link),
 		cmocka_unit_test(test_host_none_and_unknown_networks),
 		cmocka_unit_test(test_addresses_can_be_asked_for),

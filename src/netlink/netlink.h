@@ -62,8 +62,8 @@ void rtnl_route_default_add(struct nl_batch *b, const char *step, uint32_t ifind
 /* ---- rtnetlink: questions ---- */
 struct rtnl_info {
 	uint32_t index, mtu, master;
-	bool up;
-	char kind[16]; /* "bridge", "veth", "" */
+	bool up, running; /* running: RFC 2863's operational state is up */
+	char kind[16];    /* "bridge", "veth", "" */
 	uint8_t mac[6];
 };
 int rtnl_link_get(int fd, const char *name, struct rtnl_info *ret,

@@ -1,9 +1,9 @@
 /* rtnl.c - links, addresses and routes. Constants: linux/if_link.h, rtnetlink(7). */
 #include "netlink/netlink.h"
 
-#include <net/if.h>
 #include <sys/socket.h>
 #include <libmnl/libmnl.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -179,6 +179,9 @@ static int read_link(void *arg, const struct nlmsghdr *m)
 			break;
 		case IFLA_MASTER:
 			ret->master = mnl_attr_get_u32(a);
+			break;
+		case IFLA_OPERSTATE:
+			ret->running = mnl_attr_get_u8(a) == IF_OPER_UP;
 			break;
 		case IFLA_ADDRESS:
 			if (mnl_attr_get_payload_len(a) == 6)
