@@ -33,7 +33,7 @@ struct act_opts {
 	bool cgroup_adopt; /* the cgroup may exist already (restart); otherwise a non-empty one is refused */
 	bool subreaper;
 	bool die_with_parent; /* the child gets SIGKILL when the calling thread ends (the shim must not leave orphans) */
-	int log_fd; /* where hooks' stderr goes; -1 = ours */
+	int log_fd;           /* where hooks' stderr goes; -1 = ours */
 };
 #define ACT_OPTS_INIT ((struct act_opts){ .stdio = { -1, -1, -1 }, .exec_fd = -1, .log_fd = -1 })
 

@@ -65,7 +65,7 @@ static int fx_setup(void **state)
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -1;
 	(void)snprintf(fx_dir, sizeof fx_dir, "/tmp/act-test-%d", (int)getpid());
-	(void)snprintf(fx_cgroup, sizeof fx_cgroup, "/hoy-act-test/%d", (int)getpid());
+	(void)snprintf(fx_cgroup, sizeof fx_cgroup, "/hoy-act-test-%d", (int)getpid());
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		AUTO_FREE char *d = fx_path(dirs[i]);
 
