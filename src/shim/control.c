@@ -152,6 +152,8 @@ static int on_go(struct request *q)
 
 	if (q->in.bad)
 		return -EBADMSG;
+	if (q->m->seq == s->failed_seq) /* it crossed the news that the start has failed */
+		return REPLY_NONE;
 	if (s->state != PREPARED || q->m->seq != s->start_seq)
 		return err_set(&q->e, ERR_CONFLICT, "nothing is prepared");
 	if (refused) {

@@ -153,7 +153,7 @@ struct shim {
 	struct logfile_opts log_opts;
 
 	enum state state;
-	uint32_t start_seq;
+	uint32_t start_seq, failed_seq; /* the start that is prepared; the last one that failed */
 	struct io io;
 	struct act_child child;
 	int netns;

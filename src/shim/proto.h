@@ -28,7 +28,9 @@ enum shim_msg {
 		12, /* u32 flags, [plan memfd][slot descriptors...]: prepares; answers SHIM_NETNS at once when the plan makes a new
 	                          * network namespace; then waits for SHIM_GO. Without a new namespace it goes on by itself.
 	                          * At the end: SHIM_STARTED or SHIM_ERROR */
-	SHIM_GO = 13, /* the network is configured: let it exec. Same seq as its SHIM_START. u32 0 = go, else give up */
+	SHIM_GO =
+		13, /* the network is configured: let it exec. Same seq as its SHIM_START. u32 0 = go, else give up. Not answered when the
+	               * start has failed meanwhile: the SHIM_ERROR of the start is the answer */
 	SHIM_SIGNAL = 14, /* u32 signo, u32 all (the whole cgroup), u32 stop_intent */
 	SHIM_FREEZE = 15, /* u32 1 = freeze, 0 = thaw */
 	SHIM_ATTACH =
@@ -43,10 +45,11 @@ enum shim_msg {
 	                          * [fd process plan memfd][fd connection, unless DETACHED]   -> SHIM_STARTED or SHIM_ERROR
 	                          * The HTTP head has been written by hoyd only after SHIM_STARTED: the shim holds the
 	                          * connection's output back until SHIM_EXEC_FLOW with the same seq */
-	SHIM_EXEC_FLOW = 21, /* same seq as SHIM_EXEC: the head is out, copy */
+	SHIM_EXEC_FLOW = 21, /* same seq as SHIM_EXEC: the head is out, copy. Not answered */
 	SHIM_RESIZE = 22,    /* str exec id or NULL = container, u32 rows, u32 cols */
-	SHIM_ACK = 23,       /* i64 journal seq: stored by hoyd, may be dropped. Not answered */
-	SHIM_LEND_NS = 24,   /* u32 mask of 1 << PLAN_NS_*          -> SHIM_NS u32 mask given, [fds in order of bits] */
+	SHIM_ACK = 23, /* i64 journal seq: stored by hoyd, may be dropped. Not answered. Clients of SHIM_WAIT get their
+	                      * answer when the exit is acknowledged (or after 100 ms, or when there is no hoyd): acknowledge at once */
+	SHIM_LEND_NS = 24, /* u32 mask of 1 << PLAN_NS_*          -> SHIM_NS u32 mask given, [fds in order of bits] */
 	SHIM_LEND_NETLINK =
 		25, /* u32 count      -> SHIM_NETLINK [NETLINK_ROUTE and NETLINK_NETFILTER sockets born in the container's netns] */
 	SHIM_QUIT = 26, /* end when nothing runs. -> OK then exit; SHIM_ERROR (EBUSY) while a process runs */
@@ -67,7 +70,9 @@ enum shim_msg {
 	SHIM_NETNS =
 		103, /* [fd netns][fd NETLINK_ROUTE socket][fd NETLINK_NETFILTER socket], born inside by the net child */
 	SHIM_STARTED = 104, /* u32 pid, i64 time ns */
-	SHIM_LOG_AT = 105,  /* str file name, i64 offset; everything before it is readable */
+	SHIM_LOG_AT =
+		105, /* str file, i64 offset; everything before it is readable. file is a token (logfile_pos_parse) that
+	                     * stays true when the log is rotated; hoyd reads up to there with logfile_query.to */
 	SHIM_NS = 106,
 	SHIM_NETLINK = 107,
 	SHIM_ROOT = 108,

@@ -110,6 +110,8 @@ void task_clean_wait(struct shim *s)
 /* ---- start ---- */
 static void forget_start(struct shim *s)
 {
+	if (s->state != RUNNING)
+		s->failed_seq = s->start_seq;
 	loop_close(&s->loop, &s->oom);
 	relay_drop_all(s);
 	io_finish(&s->io);
@@ -235,6 +237,8 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 	for (size_t i = 0; i < n_slots; i++)
 		slots[i] = m->fds[i + 1];
 	s->child = ACT_CHILD_INIT;
+	s->start_seq = seq;
+	s->failed_seq = 0;
 	r = prepare(s, seq, p, slots, n_slots, &waits, e);
 	plan_free(p);
 	if (r < 0) {
@@ -246,7 +250,6 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 		return r;
 	}
 	s->state = PREPARED;
-	s->start_seq = seq;
 	return waits ? 0 : task_go(s, e);
 }
 
