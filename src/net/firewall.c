@@ -305,10 +305,12 @@ int firewall_replace(struct net *n, const struct net_endpoint *running, size_t n
 	for (size_t i = 0; i < n->networks.n; i++) {
 		const struct network *w = &n->networks.v[i];
 		char pair[2][IFNAME] = { 0 };
-		uint32_t from = htonl(w->used.net.ip), to = htonl(w->used.net.ip + (1u << (32 - w->used.net.len)));
+		uint32_t from, to;
 
 		if (!w->used.bits)
 			continue;
+		from = htonl(w->used.net.ip);
+		to = htonl(w->used.net.ip + (1u << (32 - w->used.net.len)));
 		snprintf(pair[0], IFNAME, "%s", w->rec.bridge);
 		memcpy(pair[1], pair[0], IFNAME);
 		nft_elems_add(&b, "adding the bridge", &s.bridges, &(struct nft_elem){ .key = pair[0] }, 1);

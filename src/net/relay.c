@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define CHUNK 65536
@@ -127,10 +129,12 @@ static void session_run(struct tcp *t, struct session *s)
 		session_end(t, s);
 }
 
-static void no_delay(int fd)
+static void tune(int fd)
 {
 	int on = 1;
 
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on,
+			 sizeof on); /* a peer that vanished must not keep its session */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
@@ -144,8 +148,8 @@ static struct session *session_new(const struct tcp *t, int client)
 	s->side[1].fd = socket(t->target.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (s->side[1].fd >= 0 && pipe2(s->side[0].pipe, O_CLOEXEC | O_NONBLOCK) == 0 &&
 	    pipe2(s->side[1].pipe, O_CLOEXEC | O_NONBLOCK) == 0) {
-		no_delay(client);
-		no_delay(s->side[1].fd);
+		tune(client);
+		tune(s->side[1].fd);
 		if (connect(s->side[1].fd, (const void *)&t->target.sa, t->target.len) == 0 || errno == EINPROGRESS)
 			return s;
 	}
@@ -359,8 +363,15 @@ static int relay_udp(int fd, const struct address *target)
 
 int net_relay(int fd, const char *proto, const char *target, uint16_t port)
 {
+	struct rlimit files;
 	struct address a;
 	int r = address_of(target, port, &a);
+
+	(void)signal(SIGPIPE, SIG_IGN);              /* splice has no MSG_NOSIGNAL */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* six descriptors per session */
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 
 	if (r < 0)
 		return r;

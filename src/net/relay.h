@@ -6,6 +6,7 @@
 
 /* Serves fd (as net_ports_reserve made it: TCP bound, UDP bound) until it is killed; returns only when fd itself fails: -errno.
  * target is an address ("172.17.0.2" or an IPv6 one). Closes descriptors of its own making only; keeps at most RELAY_SESSIONS_MAX
- * connections (UDP: conversations, idle for 90 s at most); more wait in the backlog. Single-threaded, epoll, splice. */
+ * connections (UDP: conversations, idle for 90 s at most); more wait in the backlog. Single-threaded, epoll, splice.
+ * Takes the process over: ignores SIGPIPE and raises the limit of open files to the hard one. */
 #define RELAY_SESSIONS_MAX 1024
 int net_relay(int fd, const char *proto, const char *target, uint16_t port);
