@@ -95,7 +95,7 @@ int cmd_inspect(struct cli *c)
 	if (!known) {
 		(void)fprintf(
 			stderr,
-			"unknown type: \"%s\"; must be one of \"container\", \"image\", \"network\", \"volume\"\n",
+			"unknown type: \"%s\": must be one of \"container\", \"image\", \"network\", \"volume\"\n",
 			type);
 		return 1;
 	}

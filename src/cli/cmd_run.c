@@ -246,9 +246,11 @@ int cmd_run(struct cli *c)
 	unsigned rows = 0, columns = 0;
 	int r = check_pull(c->o, &e);
 
+	if (detach && opt_list(c->o, "attach")->n) {
+		(void)fprintf(stderr, "conflicting options: cannot specify both --attach and --detach\n");
+		return 1;
+	}
 	(void)terminal_size(&rows, &columns);
-	if (r >= 0 && detach && opt_list(c->o, "attach")->n)
-		r = err_set(&e, ERR_INVALID, "conflicting options: cannot specify both --attach and --detach");
 	if (r >= 0)
 		r = run_body_make(c->o, detach, rows, columns, &b, &e);
 	if (r < 0)

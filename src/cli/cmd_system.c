@@ -210,10 +210,26 @@ static char *version_json(struct cli *c, const char *server)
 	return strb_take(&w.b);
 }
 
+/* RFC 3339 -> "Tue Sep 15 11:02:57 2026" */
+static void built(const char *text, char ret[64])
+{
+	int64_t ns = 0;
+	time_t t;
+	struct tm tm;
+
+	(void)snprintf(ret, 64, "%s", text);
+	if (time_parse(text, &ns) < 0)
+		return;
+	t = (time_t)(ns / 1000000000);
+	(void)gmtime_r(&t, &tm);
+	(void)strftime(ret, 64, "%a %b %e %H:%M:%S %Y", &tm);
+}
+
 static void component(const struct jval *part)
 {
 	const struct jval *d = jval_get(part, "Details");
 	bool engine = streq(jval_str(jval_get(part, "Name")), "Engine");
+	char date[64];
 
 	(void)printf(" %s:\n", jval_str(jval_get(part, "Name")));
 	(void)printf("  %-18s%s\n", "Version:", jval_str(jval_get(part, "Version")));
@@ -226,7 +242,8 @@ static void component(const struct jval *part)
 	if (*jval_str(jval_get(d, "GoVersion")))
 		(void)printf("  %-18s%s\n", "Go version:", jval_str(jval_get(d, "GoVersion")));
 	(void)printf("  %-18s%s\n", "Git commit:", jval_str(jval_get(d, "GitCommit")));
-	(void)printf("  %-18s%s\n", "Built:", jval_str(jval_get(d, "BuildTime")));
+	built(jval_str(jval_get(d, "BuildTime")), date);
+	(void)printf("  %-18s%s\n", "Built:", date);
 	(void)printf("  %-18s%s/%s\n", "OS/Arch:", jval_str(jval_get(d, "Os")), jval_str(jval_get(d, "Arch")));
 	(void)printf("  %-18s%s\n", "Experimental:", jval_str(jval_get(d, "Experimental")));
 }

@@ -32,9 +32,7 @@ static int check_kind(enum opt_kind kind, const char *value, struct err *e)
 		return go_parse_int(value, 64, &number, e);
 	case OPT_UINT:
 	case OPT_UINT16:
-		if (*value == '-')
-			return err_set(e, ERR_INVALID, "strconv.ParseUint: parsing \"%s\": invalid syntax", value);
-		return go_parse_int(value, kind == OPT_UINT16 ? 17 : 64, &number, e);
+		return go_parse_uint(value, kind == OPT_UINT16 ? 16 : 64, &number, e);
 	case OPT_BYTES:
 		return parse_bytes(value, &number, e);
 	case OPT_DECIMAL:
@@ -48,21 +46,39 @@ static int check_kind(enum opt_kind kind, const char *value, struct err *e)
 	}
 }
 
+/* As Go's %q */
+static const char *quoted(const char *s, struct strb *ret)
+{
+	strb_addc(ret, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			strb_addf(ret, "\\%c", *s);
+		else if (*s == '\n' || *s == '\t')
+			strb_adds(ret, *s == '\n' ? "\\n" : "\\t");
+		else
+			strb_addc(ret, *s);
+	}
+	strb_addc(ret, '"');
+	return strb_str(ret);
+}
+
 static int value_add(struct opts *o, size_t i, const char *value, struct err *e)
 {
 	const struct opt *row = &o->table[i];
 	struct opt_value *v = &o->values[i];
+	AUTO_STRB struct strb shown = STRB_INIT;
 	struct err why = ERR_INIT;
 	int r = check_kind(row->kind, value, &why);
 
 	if (r >= 0 && row->check)
 		r = row->check(value, &why);
+	if (r < 0)
+		value = quoted(value, &shown);
 	if (r < 0 && row->letter)
-		return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"-%c, --%s\" flag: %s", value, row->letter,
+		return err_set(e, ERR_INVALID, "invalid argument %s for \"-%c, --%s\" flag: %s", value, row->letter,
 			       row->name, why.msg);
 	if (r < 0)
-		return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--%s\" flag: %s", value, row->name,
-			       why.msg);
+		return err_set(e, ERR_INVALID, "invalid argument %s for \"--%s\" flag: %s", value, row->name, why.msg);
 	if (!kind_is_list(row->kind))
 		strv_done(&v->given);
 	strv_add(&v->given, value);
@@ -128,8 +144,8 @@ static int parse_letters(struct opts *o, int argc, char *const *argv, struct err
 			return 1;
 		}
 		if (i < 0)
-			return err_set(e, ERR_INVALID, "unknown shorthand flag: '%c' in %s", *p, argv[0]);
-		if (p[1] == '=')
+			return err_set(e, ERR_INVALID, "unknown shorthand flag: '%c' in -%s", *p, p);
+		if (p[1] == '=' && p[2])
 			return (r = value_add(o, (size_t)i, p + 2, e)) < 0 ? r : 1;
 		if (o->table[i].kind == OPT_BOOL) {
 			if ((r = value_add(o, (size_t)i, "true", e)) < 0)
@@ -139,7 +155,7 @@ static int parse_letters(struct opts *o, int argc, char *const *argv, struct err
 		if (p[1])
 			return (r = value_add(o, (size_t)i, p + 1, e)) < 0 ? r : 1;
 		if (argc < 2)
-			return err_set(e, ERR_INVALID, "flag needs an argument: '%c' in %s", *p, argv[0]);
+			return err_set(e, ERR_INVALID, "flag needs an argument: '%c' in -%s", *p, p);
 		return (r = value_add(o, (size_t)i, argv[1], e)) < 0 ? r : 2;
 	}
 	return 1;

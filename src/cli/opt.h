@@ -70,6 +70,7 @@ void opts_help(const struct opt *table, size_t n, unsigned columns, struct strb 
 /* Go's readings of values; also used for parts of values. */
 int go_parse_bool(const char *s, bool *ret, struct err *e);
 int go_parse_int(const char *s, int bits, int64_t *ret, struct err *e);
+int go_parse_uint(const char *s, int bits, int64_t *ret, struct err *e);
 int go_parse_duration(const char *s, int64_t *ret_ns, struct err *e);
 int parse_bytes(const char *s, int64_t *ret, struct err *e);     /* "512m", "1.5g"; powers of 1024 */
 int parse_cpus(const char *s, int64_t *ret_nano, struct err *e); /* "1.5" -> 1500000000 */

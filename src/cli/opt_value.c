@@ -37,6 +37,18 @@ int go_parse_int(const char *s, int bits, int64_t *ret, struct err *e)
 	return 0;
 }
 
+int go_parse_uint(const char *s, int bits, int64_t *ret, struct err *e)
+{
+	int64_t v = -1;
+
+	if (*s == '-' || *s == '+' || (go_parse_int(s, 64, &v, NULL) < 0 && errno != ERANGE))
+		return err_set(e, ERR_INVALID, "strconv.ParseUint: parsing \"%s\": invalid syntax", s);
+	if (v < 0 || (bits < 63 && v >= 1LL << bits))
+		return err_set(e, ERR_INVALID, "strconv.ParseUint: parsing \"%s\": value out of range", s);
+	*ret = v;
+	return 0;
+}
+
 /* One "1.5h"-like piece; returns its length or a negative errno. */
 static int duration_piece(const char *s, const char *whole, long double *ret_ns, struct err *e)
 {

@@ -23,19 +23,19 @@ static const struct {
 	{ "isolation", "Isolation" },	     { "cidfile", "ContainerIDFile" }, { "runtime", "Runtime" },
 }, config_texts[] = {
 	{ "hostname", "Hostname" }, { "domainname", "Domainname" },   { "user", "User" },
-	{ "workdir", "WorkingDir" }, { "stop-signal", "StopSignal" }, { "mac-address", "MacAddress" },
+	{ "workdir", "WorkingDir" }, { "stop-signal", "StopSignal" }, 
 }, host_numbers[] = {
 	{ "cpu-shares", "CpuShares" },	 { "memory", "Memory" },	{ "cpus", "NanoCpus" },
 	{ "blkio-weight", "BlkioWeight" }, { "cpu-period", "CpuPeriod" }, { "cpu-quota", "CpuQuota" },
 	{ "cpu-rt-period", "CpuRealtimePeriod" }, { "cpu-rt-runtime", "CpuRealtimeRuntime" },
 	{ "memory-reservation", "MemoryReservation" }, { "memory-swap", "MemorySwap" }, { "memory-swappiness", "MemorySwappiness" },
-	{ "kernel-memory", "KernelMemory" }, { "pids-limit", "PidsLimit" }, { "oom-score-adj", "OomScoreAdj" },
+	 { "pids-limit", "PidsLimit" }, { "oom-score-adj", "OomScoreAdj" },
 	{ "shm-size", "ShmSize" }, { "cpu-count", "CpuCount" }, { "cpu-percent", "CpuPercent" },
 }, host_flags[] = {
 	{ "rm", "AutoRemove" }, { "privileged", "Privileged" }, { "publish-all", "PublishAllPorts" },
 	{ "read-only", "ReadonlyRootfs" }, { "oom-kill-disable", "OomKillDisable" },
 }, host_lists[] = {
-	{ "cap-add", "CapAdd" }, { "cap-drop", "CapDrop" }, { "dns", "Dns" }, { "dns-search", "DnsSearch" },
+	{ "dns", "Dns" }, { "dns-search", "DnsSearch" },
 	{ "group-add", "GroupAdd" }, { "link", "Links" }, { "volumes-from", "VolumesFrom" }, { "device-cgroup-rule", "DeviceCgroupRules" },
 }, host_maps[] = {
 	{ "sysctl", "Sysctls" }, { "annotation", "Annotations" }, { "storage-opt", "StorageOpt" },
@@ -55,12 +55,28 @@ static int mode_check(const struct opts *o, const char *option, const char *labe
 	return err_set(e, ERR_INVALID, "--%s: invalid %s mode", option, label);
 }
 
+static bool mac_valid(const char *s)
+{
+	for (int i = 0; i < 6; s += i < 5 ? 3 : 2, i++)
+		if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+		    (i < 5 && s[2] != ':' && s[2] != '-'))
+			return false;
+	return !*s;
+}
+
 static int modes_check(const struct opts *o, struct err *e)
 {
 	static const char *const pid[] = { "host", "private", "container:", NULL }, *const uts[] = { "host", "private",
 												     NULL };
+	const struct strv *storage = opt_list(o, "storage-opt");
 	int64_t swappiness = opt_int(o, "memory-swappiness");
 	int r;
+
+	if (*opt_str(o, "mac-address") && !mac_valid(opt_str(o, "mac-address")))
+		return err_set(e, ERR_INVALID, "%s is not a valid mac address", opt_str(o, "mac-address"));
+	for (size_t i = 0; i < storage->n; i++)
+		if (!strchr(storage->v[i], '='))
+			return err_set(e, ERR_INVALID, "invalid storage option");
 
 	if (swappiness != -1 && (swappiness < 0 || swappiness > 100))
 		return err_set(e, ERR_INVALID, "invalid value: %lld. Valid memory swappiness range is 0-100",
@@ -316,8 +332,8 @@ static void dns_options_write(const struct opts *o, struct jw *w)
 {
 	AUTO_STRV struct strv all = { 0 };
 
-	strv_addv(&all, opt_list(o, "dns-opt"));
 	strv_addv(&all, opt_list(o, "dns-option"));
+	strv_addv(&all, opt_list(o, "dns-opt"));
 	jw_strv(w, "DnsOptions", &all);
 }
 
@@ -341,6 +357,30 @@ static void hosts_write(const struct strv *hosts, struct jw *w)
 		jw_str(w, NULL, line);
 	}
 	jw_close(w, ']');
+}
+
+/* Upper case, with CAP_, sorted, each once: as Docker's client sends them. */
+static void capabilities_write(const struct strv *given, const char *member, struct jw *w)
+{
+	AUTO_STRV struct strv all = { 0 };
+
+	for (size_t i = 0; i < given->n; i++) {
+		AUTO_FREE char *name = xstrdup(given->v[i]);
+
+		for (char *p = name; *p; p++)
+			*p = (char)toupper((unsigned char)*p);
+		if (!streq(name, "ALL") && !str_after(name, "CAP_")) {
+			char *full = xasprintf("CAP_%s", name);
+
+			free(name);
+			name = full;
+		}
+		if (!strv_has(&all, name))
+			strv_add(&all, name);
+	}
+	strv_sort(&all);
+	if (all.n)
+		jw_strv(w, member, &all);
 }
 
 static void tmpfs_write(const struct strv *list, struct jw *w)
@@ -407,6 +447,8 @@ static int host_config(const struct opts *o, const struct ports *ports, const ch
 			jw_strv(w, host_lists[i].member, opt_list(o, host_lists[i].option));
 	for (size_t i = 0; i < ARRAY_LEN(host_maps); i++)
 		map_write(opt_list(o, host_maps[i].option), host_maps[i].member, w);
+	capabilities_write(opt_list(o, "cap-add"), "CapAdd", w);
+	capabilities_write(opt_list(o, "cap-drop"), "CapDrop", w);
 	dns_options_write(o, w);
 	hosts_write(opt_list(o, "add-host"), w);
 	tmpfs_write(opt_list(o, "tmpfs"), w);

@@ -87,7 +87,7 @@ int check_device_rule(const char *v, struct err *e)
 int check_ip(const char *v, struct err *e)
 {
 	if (!ip_valid(v))
-		return err_set(e, ERR_INVALID, "%s is not an ip address", v);
+		return err_set(e, ERR_INVALID, "IP address is not correctly formatted: %s", v);
 	return 0;
 }
 

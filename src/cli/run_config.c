@@ -123,7 +123,7 @@ int security_collect(const struct strv *given, struct strv *ret, bool *ret_unmas
 		if (!opt[key])
 			key = strcspn(opt, ":");
 		if (!opt[key] && !streq(opt, "no-new-privileges"))
-			return err_set(e, ERR_INVALID, "invalid --security-opt: \"%s\"", opt);
+			return err_set(e, ERR_INVALID, "Invalid --security-opt: \"%s\"", opt);
 		if (streq(opt, "systempaths=unconfined")) {
 			*ret_unmask = true;
 			continue;
@@ -345,9 +345,41 @@ static void endpoint_write(const struct endpoint *n, struct jw *w)
 	jw_close(w, '}');
 }
 
-static bool shared_stack(const char *name)
+static bool user_defined(const char *name)
 {
-	return str_after(name, "container:") != NULL;
+	static const char *const own[] = { "default", "bridge", "host", "none" };
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (streq(name, own[i]))
+			return false;
+	return !str_after(name, "container:");
+}
+
+static bool endpoint_plain(const struct endpoint *n)
+{
+	return !n->ip && !n->ip6 && !n->mac && !n->priority && !n->aliases.n && !n->link_local.n && !n->links.n &&
+	       !n->driver_opts.n;
+}
+
+static int endpoints_check(const struct endpoint *v, size_t n, struct err *e)
+{
+	bool ours = false, theirs = false;
+
+	for (size_t i = 0; i < n; i++) {
+		ours |= !user_defined(v[i].name);
+		theirs |= user_defined(v[i].name);
+		if (!user_defined(v[i].name) && v[i].aliases.n)
+			return err_set(e, ERR_INVALID,
+				       "network-scoped aliases are only supported for user-defined networks");
+		for (size_t k = 0; k < i; k++)
+			if (streq(v[i].name, v[k].name))
+				return err_set(e, ERR_INVALID, "network \"%s\" is specified multiple times", v[i].name);
+	}
+	if (ours && theirs)
+		return err_set(
+			e, ERR_INVALID,
+			"conflicting options: cannot attach both user-defined and non-user-defined network-modes");
+	return 0;
 }
 
 int networks_json(const struct opts *o, struct jw *w, char **ret_mode, struct err *e)
@@ -357,6 +389,7 @@ int networks_json(const struct opts *o, struct jw *w, char **ret_mode, struct er
 		size_t n;
 	} all = { 0 };
 	const struct strv *lists[] = { opt_list(o, "net"), opt_list(o, "network") };
+	bool given;
 	int r = 0;
 
 	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
@@ -366,21 +399,20 @@ int networks_json(const struct opts *o, struct jw *w, char **ret_mode, struct er
 				r = err_set(e, ERR_INVALID, "no name set for network");
 		}
 	}
-	if (r >= 0 && all.n == 0)
+	given = all.n > 0;
+	if (r >= 0 && !given)
 		((struct endpoint *)VEC_ADD(&all))->name = xstrdup("default");
 	if (r >= 0)
 		r = first_options(o, &all.v[0], e);
-	for (size_t i = 1; r >= 0 && i < all.n; i++)
-		for (size_t k = 0; k < i; k++)
-			if (streq(all.v[i].name, all.v[k].name))
-				r = err_set(e, ERR_INVALID, "network \"%s\" is specified multiple times",
-					    all.v[i].name);
+	if (r >= 0)
+		r = endpoints_check(all.v, all.n, e);
 	if (r >= 0) {
 		*ret_mode = xstrdup(all.v[0].name);
 		jw_open(w, "NetworkingConfig", '{');
 		jw_open(w, "EndpointsConfig", '{');
 		for (size_t i = 0; i < all.n; i++)
-			if (!shared_stack(all.v[i].name))
+			/* one network without options of its own is left to the daemon */
+			if (!given || all.n > 1 || !endpoint_plain(&all.v[i]))
 				endpoint_write(&all.v[i], w);
 		jw_close(w, '}');
 		jw_close(w, '}');

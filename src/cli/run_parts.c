@@ -265,7 +265,7 @@ int mount_json(const char *spec, struct jw *w, struct err *e)
 	int r;
 
 	if (!*spec)
-		return err_set(e, ERR_INVALID, "value is empty");
+		return err_set(e, ERR_INVALID, "EOF");
 	r = csv_split(spec, &fields, e);
 	for (size_t i = 0; r >= 0 && i < fields.n; i++)
 		r = mount_field(&m, fields.v[i], e);

@@ -150,6 +150,7 @@ int port_spec(const char *spec, struct ports *ret, struct err *e)
 	return 0;
 }
 
+/* Ranges of --expose have errors of their own, and any protocol: the daemon decides. */
 int port_expose(const char *spec, struct ports *ret, struct err *e)
 {
 	const char *slash = strchr(spec, '/');
@@ -159,10 +160,17 @@ int port_expose(const char *spec, struct ports *ret, struct err *e)
 
 	if (strchr(spec, ':'))
 		return err_set(e, ERR_INVALID, "invalid port format for --expose: %s", spec);
-	if (port_range(range, &first, &last) < 0)
-		return err_set(e, ERR_INVALID, "invalid range format for --expose: %s", spec);
-	if (!proto_known(proto))
-		return err_set(e, ERR_INVALID, "invalid proto: %s", proto);
+	if (port_range(range, &first, &last) < 0) {
+		if (strspn(range, "0123456789-") == strlen(range) && strchr(range, '-'))
+			return err_set(
+				e, ERR_INVALID,
+				"invalid range format for --expose: %s, error: invalid range specified for port: %s",
+				spec, range);
+		return err_set(e, ERR_INVALID,
+			       "invalid range format for --expose: %s, error: strconv.ParseUint: parsing \"%s\": "
+			       "invalid syntax",
+			       spec, range);
+	}
 	for (uint32_t i = first; i <= last; i++)
 		port_add(ret, i, proto, "", xstrdup(""), false);
 	return 0;
