@@ -164,3 +164,16 @@ void journal_known(struct journal *j, int64_t seq)
 	if (j->events.n == 0 && j->size > 0 && ftruncate(j->fd, 0) == 0)
 		j->size = 0;
 }
+
+int shim_journal_read(int folder, void (*f)(void *ctx, const void *body, size_t n), void *ctx)
+{
+	struct journal j;
+	int r = journal_open(&j, folder, "journal");
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < j.events.n; i++)
+		f(ctx, j.events.v[i].body.s, j.events.v[i].body.len);
+	journal_done(&j);
+	return 0;
+}

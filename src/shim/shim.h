@@ -19,3 +19,6 @@ struct shim_opts {
 	int (*relay)(int fd, const char *proto, const char *target, uint16_t port);
 };
 int shim_run(const struct shim_opts *o, struct err *e); /* 0 = ended in order */
+
+/* For hoyd when a shim is dead: each SHIM_EVENT body that its journal still holds, oldest first. */
+int shim_journal_read(int folder, void (*f)(void *ctx, const void *body, size_t n), void *ctx);

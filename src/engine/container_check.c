@@ -1,0 +1,355 @@
+/* container_check.c - what a create request may ask for: every refusal has dockerd's sentence. Pure. */
+#include "engine/container_check.h"
+#include "engine/engine_private.h"
+#include "plan/plan.h"
+
+#define MIN_MEMORY (6LL * 1024 * 1024)
+
+static int check_memory(const struct docker_host_config *h, struct err *e)
+{
+	if (h->memory && h->memory < MIN_MEMORY)
+		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
+	if (h->memory > 0 && h->memory_swap > 0 && h->memory_swap < h->memory)
+		return err_set(e, ERR_INVALID,
+			       "Minimum memoryswap limit should be larger than memory limit, see usage");
+	if (h->memory == 0 && h->memory_swap > 0)
+		return err_set(e, ERR_INVALID,
+			       "You should always set the Memory limit when using Memoryswap limit, see usage");
+	if (h->memory_swappiness.set && (h->memory_swappiness.v < -1 || h->memory_swappiness.v > 100))
+		return err_set(e, ERR_INVALID, "Invalid value: %lld, valid memory swappiness range is 0-100",
+			       (long long)h->memory_swappiness.v);
+	if (h->memory_reservation && h->memory_reservation < MIN_MEMORY)
+		return err_set(e, ERR_INVALID, "Minimum memory reservation allowed is 6MB");
+	if (h->memory > 0 && h->memory_reservation > 0 && h->memory < h->memory_reservation)
+		return err_set(e, ERR_INVALID,
+			       "Minimum memory limit can not be less than memory reservation limit, see usage");
+	if (h->shm_size < 0)
+		return err_set(e, ERR_INVALID, "SHM size can not be less than 0");
+	if (h->oom_score_adj < -1000 || h->oom_score_adj > 1000)
+		return err_set(e, ERR_INVALID, "Invalid value %lld, range for oom score adj is [-1000, 1000]",
+			       (long long)h->oom_score_adj);
+	return 0;
+}
+
+static int check_cpu(const struct docker_host_config *h, struct err *e)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (h->nano_cpus && (h->cpu_period || h->cpu_quota))
+		return err_set(e, ERR_INVALID, "Conflicting options: Nano CPUs and CPU %s cannot both be set",
+			       h->cpu_period ? "Period" : "Quota");
+	if (h->nano_cpus < 0 || h->nano_cpus > cpus * 1000000000LL)
+		return err_set(e, ERR_INVALID,
+			       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus,
+			       cpus);
+	if (h->cpu_shares < 0)
+		return err_set(e, ERR_INVALID, "invalid CPU shares (%lld): value must be a positive integer",
+			       (long long)h->cpu_shares);
+	if (h->cpu_period && (h->cpu_period < 1000 || h->cpu_period > 1000000))
+		return err_set(e, ERR_INVALID,
+			       "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+	if (h->cpu_quota > 0 && h->cpu_quota < 1000)
+		return err_set(e, ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
+	if (h->blkio_weight && (h->blkio_weight < 10 || h->blkio_weight > 1000))
+		return err_set(e, ERR_INVALID, "Range of blkio weight is from 10 to 1000");
+	return 0;
+}
+
+static int check_cpuset(const char *what, const char *s, struct err *e)
+{
+	if (!str_empty(s) && strspn(s, "0123456789,-") != strlen(s))
+		return err_set(e, ERR_INVALID, "Invalid value %s for %s", s, what);
+	return 0;
+}
+
+static int check_restart(const struct docker_host_config *h, struct err *e)
+{
+	static const char *const known[] = { "no", "always", "on-failure", "unless-stopped" };
+	const char *name = h->restart_policy.name;
+	bool ok = str_empty(name);
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		ok |= streq(known[i], name);
+	if (!ok)
+		return err_set(e, ERR_INVALID,
+			       "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', "
+			       "or 'unless-stopped'",
+			       name);
+	if (h->restart_policy.maximum_retry_count < 0)
+		return err_set(e, ERR_INVALID, "invalid restart policy: maximum retry count cannot be negative");
+	if (h->restart_policy.maximum_retry_count && !streq(name, "on-failure"))
+		return err_set(e, ERR_INVALID,
+			       "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+	if (h->auto_remove && !str_empty(name) && !streq(name, "no"))
+		return err_set(e, ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
+	return 0;
+}
+
+bool port_key_parse(const char *key, uint16_t *ret_port, const char **ret_proto)
+{
+	const char *slash = strchr(key, '/');
+	AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
+	uint32_t port = 0;
+
+	if (str_to_u32(number, 10, &port) < 0 || port == 0 || port > 65535)
+		return false;
+	if (slash && !streq(slash + 1, "tcp") && !streq(slash + 1, "udp") && !streq(slash + 1, "sctp"))
+		return false;
+	*ret_port = (uint16_t)port;
+	*ret_proto = slash ? slash + 1 : "tcp";
+	return true;
+}
+
+static int check_ports(const struct docker_config *c, const struct docker_host_config *h, struct err *e)
+{
+	const char *proto;
+	uint16_t port;
+
+	for (size_t i = 0; i < c->exposed_ports.n; i++)
+		if (!port_key_parse(c->exposed_ports.v[i], &port, &proto))
+			return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", c->exposed_ports.v[i]);
+	for (size_t i = 0; i < h->port_bindings.n; i++) {
+		const char *key = h->port_bindings.v[i].key;
+
+		if (!port_key_parse(key, &port, &proto))
+			return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", key);
+		if (streq(proto, "sctp"))
+			return err_set(e, ERR_NOT_IMPLEMENTED, "publishing SCTP ports is not supported: \"%s\"", key);
+		for (size_t k = 0; k < h->port_bindings.v[i].val.list.n; k++) {
+			const char *host = h->port_bindings.v[i].val.list.v[k].host_port;
+			uint16_t first, last;
+			int r = net_host_port_parse(host ? host : "", &first, &last, e);
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int check_network(const struct docker_host_config *h, struct err *e)
+{
+	const char *mode = h->network_mode;
+	bool other = str_after(mode, "container:") != NULL;
+
+	if (other && !*str_after(mode, "container:"))
+		return err_set(e, ERR_INVALID, "Invalid network mode: invalid container format container:<name|id>");
+	if ((other || streq(mode, "host")) && h->links.n)
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: %s type networking can't be used with links. This would result in "
+			       "undefined behavior",
+			       other ? "container" : "host");
+	if (other && (h->port_bindings.n || h->publish_all_ports))
+		return err_set(e, ERR_INVALID,
+			       "conflicting options: port publishing and the container type network mode");
+	if (other && h->dns.n)
+		return err_set(e, ERR_INVALID, "conflicting options: dns and the network mode");
+	if (other && h->extra_hosts.n)
+		return err_set(e, ERR_INVALID, "conflicting options: custom host-to-IP mapping and the network mode");
+	if (h->links.n)
+		return err_set(e, ERR_NOT_IMPLEMENTED, "links are not supported by this version of hoyd: %s",
+			       h->links.v[0]);
+	return 0;
+}
+
+static int mode_is(const char *what, const char *mode, const char *const *known, struct err *e)
+{
+	if (str_empty(mode) || str_after(mode, "container:"))
+		return 0;
+	for (; *known; known++)
+		if (streq(mode, *known))
+			return 0;
+	return err_set(e, ERR_INVALID, "invalid %s mode: %s", what, mode);
+}
+
+static int check_modes(const struct docker_host_config *h, struct err *e)
+{
+	static const char *const ipc[] = { "none", "private", "shareable", "host", NULL };
+	static const char *const pid[] = { "host", NULL };
+	static const char *const cgroupns[] = { "host", "private", NULL };
+	static const char *const userns[] = { "host", NULL };
+	int r = mode_is("IPC", h->ipc_mode, ipc, e);
+
+	if (r == 0)
+		r = mode_is("PID", h->pid_mode, pid, e);
+	if (r == 0)
+		r = mode_is("UTS", h->uts_mode, pid, e);
+	if (r == 0)
+		r = mode_is("cgroup namespace", h->cgroupns_mode, cgroupns, e);
+	if (r == 0)
+		r = mode_is("userns", h->userns_mode, userns, e);
+	if (r == 0 && !str_empty(h->runtime) && !streq(h->runtime, "runc") && !streq(h->runtime, "hoy"))
+		r = err_set(e, ERR_INVALID, "unknown or invalid runtime name: %s", h->runtime);
+	return r;
+}
+
+static int check_caps(const struct strv *v, struct err *e)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		AUTO_FREE char *name = cap_normalize(v->v[i]);
+
+		if (!streq(name, "ALL") && plan_cap_number(name) < 0)
+			return err_set(e, ERR_INVALID, "invalid capability: \"%s\"", v->v[i]);
+	}
+	return 0;
+}
+
+char *cap_normalize(const char *name)
+{
+	AUTO_FREE char *upper = xstrdup(name);
+
+	for (char *p = upper; *p; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 32);
+	if (streq(upper, "ALL") || streq(upper, "CAP_ALL"))
+		return xstrdup("ALL");
+	return str_after(upper, "CAP_") ? TAKE_PTR(upper) : xasprintf("CAP_%s", upper);
+}
+
+int security_parse(const struct strv *opts, struct security *ret, struct err *e)
+{
+	struct security s = { 0 };
+
+	for (size_t i = 0; i < opts->n; i++) {
+		const char *o = opts->v[i];
+		size_t n = strcspn(o, "=:");
+		const char *v = o[n] ? o + n + 1 : NULL;
+
+		if (streq(o, "no-new-privileges")) {
+			s.no_new_privileges = (struct json_obool){ true, true };
+		} else if (streq(o, "disable")) {
+			continue; /* SELinux labels: there are none here */
+		} else if (!v) {
+			return err_set(e, ERR_INVALID, "invalid --security-opt 1: \"%s\"", o);
+		} else if (n == 17 && strncmp(o, "no-new-privileges", n) == 0) {
+			if (!streq(v, "true") && !streq(v, "false"))
+				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+			s.no_new_privileges = (struct json_obool){ true, streq(v, "true") };
+		} else if (n == 7 && strncmp(o, "seccomp", n) == 0) {
+			s.seccomp = v;
+		} else if (n == 8 && strncmp(o, "apparmor", n) == 0) {
+			s.apparmor = v;
+		} else if (n == 5 && strncmp(o, "label", n) == 0) {
+			continue;
+		} else if (n == 11 && strncmp(o, "systempaths", n) == 0 && streq(v, "unconfined")) {
+			s.systempaths_unconfined = true;
+		} else if (n == 14 && strncmp(o, "writable-cgroups", n) == 0) {
+			continue;
+		} else {
+			return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+		}
+	}
+	*ret = s;
+	return 0;
+}
+
+static int check_lists(const struct docker_host_config *h, struct err *e)
+{
+	struct security s;
+	int r = check_caps(&h->cap_add, e);
+
+	if (r == 0)
+		r = check_caps(&h->cap_drop, e);
+	if (r == 0)
+		r = security_parse(&h->security_opt, &s, e);
+	if (r < 0)
+		return r;
+	if (h->device_requests.n)
+		return err_set(e, ERR_INVALID, "could not select device driver \"%s\" with capabilities: [[gpu]]",
+			       h->device_requests.v[0].driver ? h->device_requests.v[0].driver : "");
+	for (size_t i = 0; i < h->extra_hosts.n; i++)
+		if (!strchr(h->extra_hosts.v[i], ':'))
+			return err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"", h->extra_hosts.v[i]);
+	for (size_t i = 0; i < h->ulimits.n; i++) {
+		const struct docker_ulimit *u = &h->ulimits.v[i];
+
+		if (rlimit_number(u->name) < 0)
+			return err_set(e, ERR_INVALID, "invalid ulimit type: %s", u->name ? u->name : "");
+		if (u->hard != -1 && u->soft > u->hard)
+			return err_set(e, ERR_INVALID,
+				       "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+				       (long long)u->soft, (long long)u->hard);
+	}
+	if (!str_empty(h->log_config.type) && !streq(h->log_config.type, "json-file") &&
+	    !streq(h->log_config.type, "none"))
+		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered", h->log_config.type);
+	for (size_t i = 0; i < h->log_config.config.n; i++) {
+		const struct strkv *kv = &h->log_config.config.v[i];
+		int64_t v = 0;
+
+		if (streq(kv->k, "max-size")) {
+			if (engine_size_parse(kv->v, &v) < 0 && !streq(kv->v, "-1"))
+				return err_set(e, ERR_INVALID, "invalid value for 'max-size': invalid size: '%s'",
+					       kv->v);
+		} else if (streq(kv->k, "max-file")) {
+			if (str_to_i64(kv->v, &v) < 0 || v < 1 || v > 100000)
+				return err_set(e, ERR_INVALID, "max-file cannot be less than 1");
+		} else if (!streq(kv->k, "compress") && !streq(kv->k, "labels") && !streq(kv->k, "env") &&
+			   !streq(kv->k, "tag") && !streq(kv->k, "labels-regex") && !streq(kv->k, "env-regex") &&
+			   !streq(kv->k, "mode") && !streq(kv->k, "max-buffer-size")) {
+			return err_set(e, ERR_INVALID, "unknown log opt '%s' for json-file log driver", kv->k);
+		}
+	}
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int number;
+} rlimits[] = {
+	{ "core", 4 },    { "cpu", 0 },       { "data", 2 },    { "fsize", 1 },       { "locks", 10 },
+	{ "memlock", 8 }, { "msgqueue", 12 }, { "nice", 13 },   { "nofile", 7 },      { "nproc", 6 },
+	{ "rss", 5 },     { "rtprio", 14 },   { "rttime", 15 }, { "sigpending", 11 }, { "stack", 3 },
+};
+
+int rlimit_number(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(rlimits); i++)
+		if (streq(rlimits[i].name, name))
+			return rlimits[i].number;
+	return -EINVAL;
+}
+
+static int check_config(const struct docker_config *c, struct err *e)
+{
+	int sig;
+
+	for (size_t i = 0; i < c->env.n; i++)
+		if (!c->env.v[i][0] || c->env.v[i][0] == '=')
+			return err_set(e, ERR_INVALID, "invalid environment variable: %s", c->env.v[i]);
+	if (!str_empty(c->working_dir) && c->working_dir[0] != '/')
+		return err_set(e, ERR_INVALID, "the working directory '%s' is invalid, it needs to be an absolute path",
+			       c->working_dir);
+	if (!str_empty(c->stop_signal) && signal_parse(c->stop_signal, &sig, e) < 0)
+		return -EINVAL;
+	if (c->hostname && (strlen(c->hostname) > 63 ||
+			    strspn(c->hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
+				    strlen(c->hostname)))
+		return err_set(e, ERR_INVALID, "invalid hostname format: %s", c->hostname);
+	return 0;
+}
+
+int container_check(const struct docker_config *c, const struct docker_host_config *h, struct err *e)
+{
+	int r = check_config(c, e);
+
+	if (r == 0)
+		r = check_memory(h, e);
+	if (r == 0)
+		r = check_cpu(h, e);
+	if (r == 0)
+		r = check_cpuset("cpuset cpus", h->cpuset_cpus, e);
+	if (r == 0)
+		r = check_cpuset("cpuset mems", h->cpuset_mems, e);
+	if (r == 0)
+		r = check_restart(h, e);
+	if (r == 0)
+		r = check_ports(c, h, e);
+	if (r == 0)
+		r = check_network(h, e);
+	if (r == 0)
+		r = check_modes(h, e);
+	if (r == 0)
+		r = check_lists(h, e);
+	return r;
+}

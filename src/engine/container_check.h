@@ -1,0 +1,18 @@
+/* container_check.h - the refusals of a create request, and the little notations inside it. Pure; private to the engine. */
+#pragma once
+
+#include "schema/docker_container.h"
+
+int container_check(const struct docker_config *c, const struct docker_host_config *h, struct err *e);
+
+struct security { /* strings lent from the options */
+	struct json_obool no_new_privileges;
+	const char *seccomp; /* NULL = default, "unconfined", or a profile's JSON text */
+	const char *apparmor;
+	bool systempaths_unconfined;
+};
+int security_parse(const struct strv *opts, struct security *ret, struct err *e);
+bool port_key_parse(const char *key, uint16_t *ret_port, const char **ret_proto); /* "80/tcp", "53" */
+char *cap_normalize(const char *name); /* "sys_admin" -> "CAP_SYS_ADMIN", "all" -> "ALL" */
+int rlimit_number(const char *name);   /* "nofile" -> RLIMIT_NOFILE; -EINVAL */
+char *name_generate(void);             /* "adjective_noun" for containers nobody named */

@@ -1,0 +1,109 @@
+/* container_files.c - hostname, hosts and resolv.conf in the container's folder. They are bind-mounted into the container, so they are
+ * written in place: a rename would leave it on the old inode. */
+#include "engine/engine_private.h"
+
+#include <fcntl.h>
+
+static char *read_host_file(const char *path)
+{
+	char *text = NULL;
+
+	return file_read(AT_FDCWD, path, 1024 * 1024, &text, NULL) == 0 ? text : NULL;
+}
+
+static char *hosts_text(struct container *c, const struct net_endpoint *ep)
+{
+	const struct docker_host_config *h = &c->rec.host;
+	struct net_host_entry own = { 0 };
+	struct net_host_entry *extra = xcalloc(h->extra_hosts.n, sizeof *extra);
+	AUTO_STRV struct strv kept = { 0 };
+	AUTO_FREE char *names = NULL;
+	size_t n = 0;
+	char *text;
+
+	for (size_t i = 0; i < h->extra_hosts.n; i++) { /* "name:address" */
+		const char *colon = strchr(h->extra_hosts.v[i], ':');
+		const char *ip = colon + 1;
+
+		if (streq(ip, "host-gateway"))
+			ip = ep && !str_empty(ep->gateway) ? ep->gateway : "127.0.0.1";
+		strv_push(&kept, xstrndup(h->extra_hosts.v[i], (size_t)(colon - h->extra_hosts.v[i])));
+		strv_add(&kept, ip);
+		extra[n].names = kept.v[kept.n - 2];
+		extra[n++].ip = kept.v[kept.n - 1];
+	}
+	if (ep && !str_empty(ep->ip)) {
+		names = str_empty(c->rec.config.domainname)
+				? xstrdup(c->rec.config.hostname)
+				: xasprintf("%s.%s %s", c->rec.config.hostname, c->rec.config.domainname,
+					    c->rec.config.hostname);
+		own = (struct net_host_entry){ .ip = ep->ip, .names = names };
+	}
+	text = net_hosts_text(&own, own.ip ? 1 : 0, extra, n, true);
+	free(extra);
+	return text;
+}
+
+static char *resolv_text(struct container *c)
+{
+	const struct docker_host_config *h = &c->rec.host;
+	const struct engine_config *ec = &c->en->config;
+	AUTO_FREE char *host = read_host_file("/etc/resolv.conf");
+	struct net_resolv r = {
+		.host_text = host,
+		.dns = h->dns.n ? h->dns : ec->dns,
+		.search = h->dns_search.n ? h->dns_search : ec->dns_search,
+		.options = h->dns_options.n ? h->dns_options : ec->dns_opts,
+		.host_network = streq(h->network_mode, "host"),
+	};
+
+	return net_resolv_text(&r);
+}
+
+int container_write_files(struct container *c, const struct net_endpoint *ep, struct err *e)
+{
+	AUTO_FD int folder = container_folder(c);
+	AUTO_FREE char *hostname = NULL;
+	AUTO_FREE char *hosts = NULL;
+	AUTO_FREE char *resolv = NULL;
+	char host_name[256] = "";
+	const char *other = NULL;
+	int r;
+
+	if (folder < 0)
+		return err_sys(e, folder, "opening the folder of container %s", c->id);
+	pthread_mutex_lock(&c->lock);
+	if (str_empty(c->rec.config.hostname)) {
+		(void)gethostname(host_name, sizeof host_name - 1);
+		hostname = xasprintf("%s\n", host_name);
+	} else {
+		hostname = xasprintf("%s\n", c->rec.config.hostname);
+	}
+	other = str_after(c->rec.host.network_mode, "container:");
+	if (!other && streq(c->rec.host.network_mode, "host"))
+		hosts = read_host_file("/etc/hosts");
+	if (!hosts)
+		hosts = hosts_text(c, ep);
+	resolv = resolv_text(c);
+	pthread_mutex_unlock(&c->lock);
+	if (other) { /* one network, one set of files */
+		AUTO_CONTAINER struct container *o = NULL;
+		AUTO_FD int theirs = -1;
+
+		r = container_find(c->en, other, &o, e);
+		if (r < 0)
+			return r;
+		theirs = container_folder(o);
+		free(TAKE_PTR(hosts));
+		free(TAKE_PTR(resolv));
+		if (theirs < 0 || file_read(theirs, "hosts", 1 << 20, &hosts, NULL) < 0 ||
+		    file_read(theirs, "resolv.conf", 1 << 20, &resolv, NULL) < 0)
+			return err_set(e, ERR_SYSTEM, "reading the network files of container %s", o->id);
+	}
+	r = file_write(folder, "hostname", hostname, strlen(hostname), 0644);
+	if (r == 0)
+		r = file_write(folder, "hosts", hosts, strlen(hosts), 0644);
+	if (r == 0)
+		r = file_write(folder, "resolv.conf", resolv, strlen(resolv), 0644);
+	return r < 0 ? err_sys(e, r, "writing the network files of container %s", c->id) : 0;
+}

@@ -1,0 +1,198 @@
+/* container_remove.c - rm, rename and prune. */
+#include "engine/engine_private.h"
+
+#include <fcntl.h>
+
+static void remove_files(struct container *c)
+{
+	struct err e = ERR_INIT;
+	int r;
+
+	if (c->rec.rw_layer)
+		store_rw_remove(c->en->store, c->rec.rw_layer);
+	r = dir_remove(c->en->containers_fd, c->id);
+	if (r < 0 && r != -ENOENT) {
+		err_sys(&e, r, "removing the folder of container %s", c->id);
+		log_warn("%s", e.msg);
+	}
+}
+
+static void remove_anonymous_volumes(struct container *c)
+{
+	for (size_t i = 0; i < c->rec.mounts.n; i++) {
+		struct err e = ERR_INIT;
+		AUTO_CONTAINERS struct container_set all = { 0 };
+		const char *name = c->rec.mounts.v[i].name;
+		bool used = false;
+
+		if (!c->rec.mounts.v[i].anonymous || str_empty(name))
+			continue;
+		container_set(c->en, &all);
+		for (size_t k = 0; k < all.n && !used; k++)
+			for (size_t m = 0; all.v[k] != c && m < all.v[k]->rec.mounts.n && !used; m++)
+				used = streq(all.v[k]->rec.mounts.v[m].name, name);
+		if (!used && volume_remove(c->en->volumes, name, &e) < 0 && e.kind != ERR_NOT_FOUND)
+			log_warn("removing volume %s: %s", name, e.msg);
+	}
+}
+
+int container_remove_op(struct container *c, const struct container_remove_opts *o, struct err *e)
+{
+	struct engine *en = c->en;
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->removed)
+		r = err_set(e, ERR_NOT_FOUND, "No such container: %s", c->id);
+	else if (c->rec.state.removing)
+		r = err_set(e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
+	else if (c->rec.state.running && !o->force)
+		r = err_set(e, ERR_CONFLICT,
+			    c->rec.state.paused
+				    ? "cannot remove container \"/%s\": container is paused and must be unpaused first"
+				    : "cannot remove container \"/%s\": container is running: stop the container "
+				      "before removing or force remove",
+			    c->rec.name);
+	else
+		c->rec.state.removing = true;
+	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		return r;
+	if (container_running(c)) {
+		struct err ignored = ERR_INIT;
+
+		(void)container_kill(en, c->id, "KILL", &ignored);
+		if (container_running(c)) {
+			pthread_mutex_lock(&c->lock);
+			c->rec.state.removing = false;
+			container_unlock(c);
+			return err_set(e, ERR_SYSTEM, "cannot remove container \"/%s\": could not kill container: %s",
+				       c->rec.name, ignored.msg);
+		}
+		container_after_exit(c);
+	}
+	container_shim_end(c); /* returns when cgroup, mounts and namespaces are gone */
+	pthread_mutex_lock(&c->save_lock);
+	r = db_del_one(en->db, DB_CONTAINERS, c->id, e);
+	c->gone = r == 0;
+	pthread_mutex_unlock(&c->save_lock);
+	if (r < 0) {
+		pthread_mutex_lock(&c->lock);
+		c->rec.state.removing = false;
+		container_unlock(c);
+		return r;
+	}
+	execs_forget(en, c->id);
+	remove_files(c);
+	if (o->volumes)
+		remove_anonymous_volumes(c);
+	container_event(c, "destroy", NULL);
+	container_forget(c);
+	return 0;
+}
+
+int container_remove(struct engine *en, const char *ref, const struct container_remove_opts *o, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	if (o->link)
+		return err_set(e, ERR_INVALID, "Could not get parent for %s: links are not supported", ref);
+	pthread_mutex_lock(&c->op);
+	r = container_remove_op(c, o, e);
+	pthread_mutex_unlock(&c->op);
+	return r;
+}
+
+int container_rename(struct engine *en, const char *ref, const char *name, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_FREE char *old = NULL;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	if (name && *name == '/')
+		name++;
+	if (str_empty(name))
+		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
+	pthread_mutex_lock(&c->op);
+	if (streq(c->rec.name, name))
+		r = err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
+	else
+		r = container_name_reserve(en, name, c->id, e);
+	if (r == 0) {
+		pthread_mutex_lock(&en->lock);
+		pthread_mutex_lock(&c->lock);
+		old = TAKE_PTR(c->rec.name);
+		c->rec.name = xstrdup(name);
+		if (c->rec.endpoint) {
+			free(c->rec.endpoint->name);
+			c->rec.endpoint->name = xstrdup(name);
+		}
+		pthread_mutex_unlock(&c->lock);
+		pthread_mutex_unlock(&en->lock);
+		container_name_release(en, name);
+		r = container_save(c, e);
+		if (r < 0) {
+			pthread_mutex_lock(&en->lock);
+			pthread_mutex_lock(&c->lock);
+			free(c->rec.name);
+			c->rec.name = TAKE_PTR(old);
+			pthread_mutex_unlock(&c->lock);
+			pthread_mutex_unlock(&en->lock);
+		} else if (c->rec.endpoint) {
+			net_endpoint_rename(en->net, c->rec.endpoint->id, name);
+		}
+	}
+	pthread_mutex_unlock(&c->op);
+	if (r < 0)
+		return r;
+	strmap_set(&more, "oldName", old);
+	container_event(c, "rename", &more);
+	return 0;
+}
+
+int container_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, int64_t *ret_bytes,
+		    struct err *e)
+{
+	AUTO_CONTAINERS struct container_set all = { 0 };
+	const struct strv *labels = engine_filter(f, "label"), *labels_not = engine_filter(f, "label!"),
+			  *until = engine_filter(f, "until");
+	int64_t before = INT64_MAX;
+
+	for (size_t i = 0; f && i < f->n; i++)
+		if (!streq(f->v[i].key, "label") && !streq(f->v[i].key, "label!") && !streq(f->v[i].key, "until"))
+			return err_set(e, ERR_INVALID, "invalid filter '%s'", f->v[i].key);
+	if (until && until->n) {
+		int r = engine_time_parse(until->v[0], &before);
+
+		if (r < 0)
+			return err_set(e, ERR_INVALID, "invalid value for filter 'until': \"%s\"", until->v[0]);
+	}
+	container_set(en, &all);
+	*ret_bytes = 0;
+	for (size_t i = 0; i < all.n; i++) {
+		struct container *c = all.v[i];
+		int64_t size = 0;
+		bool wanted;
+
+		pthread_mutex_lock(&c->lock);
+		wanted = !c->rec.state.running && c->rec.created_ns < before &&
+			 labels_match(&c->rec.config.labels, labels, true) &&
+			 labels_match(&c->rec.config.labels, labels_not, false);
+		pthread_mutex_unlock(&c->lock);
+		if (!wanted || store_rw_size(en->store, c->rec.rw_layer, &size, NULL) < 0)
+			continue;
+		pthread_mutex_lock(&c->op);
+		if (container_remove_op(c, &(struct container_remove_opts){ 0 }, NULL) == 0) {
+			strv_add(ret_deleted, c->id);
+			*ret_bytes += size;
+		}
+		pthread_mutex_unlock(&c->op);
+	}
+	return 0;
+}

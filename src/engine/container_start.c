@@ -1,0 +1,418 @@
+/* container_start.c - one story: from a record to a running process. Each step has its way back beside it. */
+#include "engine/engine_private.h"
+#include "act/act.h"
+
+#include <fcntl.h>
+
+struct start {
+	struct container *c;
+	struct shim_link *shim;
+	struct shim_talk *talk;
+	struct net_endpoint endpoint;
+	struct net_sockets sockets;
+	struct strb plan;
+	struct plan_slots slots;
+	bool new_netns, prepared, attached;
+	uint32_t failure;
+	uint64_t starts_before;
+};
+
+struct step {
+	const char *name; /* for debug logs */
+	int (*does)(struct start *s, struct err *e);
+	void (*undo)(struct start *s); /* NULL: nothing to undo; also called for the step that failed */
+};
+
+static const char *network_mode(struct container *c)
+{
+	const char *mode = c->rec.host.network_mode;
+
+	return str_empty(mode) || streq(mode, "default") ? "bridge" : mode;
+}
+
+static int prepare_network(struct start *s, struct err *e)
+{
+	struct container *c = s->c;
+	const char *mode = network_mode(c);
+	struct net_endpoint_req q = { .network = mode, .container_id = c->id, .container_name = c->rec.name };
+	int r;
+
+	if (str_after(mode, "container:"))
+		return 0; /* the other container's namespace arrives with the plan */
+	r = net_endpoint_prepare(c->en->net, &q, &s->endpoint, e);
+	s->prepared = r == 0;
+	return r;
+}
+
+static void release_network(struct start *s)
+{
+	if (s->prepared)
+		net_endpoint_release(s->c->en->net, &s->endpoint);
+	s->prepared = false;
+}
+
+static int reserve_ports(struct start *s, struct err *e)
+{
+	struct container *c = s->c;
+	struct {
+		struct net_publish *v;
+		size_t n;
+	} want = { 0 };
+	int r = 0;
+
+	if (!s->prepared || str_empty(s->endpoint.ip))
+		return 0;
+	for (size_t i = 0; r == 0 && i < c->rec.host.port_bindings.n; i++) {
+		const char *key = c->rec.host.port_bindings.v[i].key; /* "80/tcp", checked at create */
+		const char *slash = strchr(key, '/');
+		uint32_t port = 0;
+		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
+		const __typeof__(c->rec.host.port_bindings.v[i].val.list) *list = &c->rec.host.port_bindings.v[i]
+											   .val.list;
+
+		(void)str_to_u32(number, 10, &port);
+		for (size_t k = 0; r == 0 && k < list->n; k++) {
+			struct net_publish p = { .proto = slash ? slash + 1 : "tcp",
+						 .port = (uint16_t)port,
+						 .host_ip = list->v[k].host_ip };
+
+			r = net_host_port_parse(list->v[k].host_port ? list->v[k].host_port : "", &p.host_port_first,
+						&p.host_port_last, e);
+			*VEC_ADD(&want) = p;
+		}
+	}
+	for (size_t i = 0; r == 0 && c->rec.host.publish_all_ports && i < c->rec.config.exposed_ports.n; i++) {
+		const char *key = c->rec.config.exposed_ports.v[i];
+		const char *slash = strchr(key, '/');
+		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
+		uint32_t port = 0;
+		bool bound = false;
+
+		for (size_t k = 0; k < c->rec.host.port_bindings.n; k++)
+			bound |= streq(c->rec.host.port_bindings.v[k].key, key);
+		if (!bound && str_to_u32(number, 10, &port) == 0)
+			*VEC_ADD(&want) = (struct net_publish){ .proto = slash ? slash + 1 : "tcp",
+								.port = (uint16_t)port };
+	}
+	if (r == 0 && want.n)
+		r = net_ports_reserve(c->en->net, &s->endpoint, want.v, want.n, &s->sockets, e);
+	free(want.v);
+	return r < 0 ? err_wrap(e, r, "failed to set up container networking") : 0;
+}
+
+static void drop_ports(struct start *s)
+{
+	net_sockets_done(&s->sockets);
+}
+
+static int write_files(struct start *s, struct err *e)
+{
+	return container_write_files(s->c, s->prepared ? &s->endpoint : NULL, e);
+}
+
+static int make_plan(struct start *s, struct err *e)
+{
+	return container_plan(s->c, &s->plan, &s->slots, &s->new_netns, e);
+}
+
+static void drop_plan(struct start *s)
+{
+	plan_slots_done(&s->slots);
+	strb_done(&s->plan);
+}
+
+static int get_shim(struct start *s, struct err *e)
+{
+	return container_shim(s->c, &s->shim, e);
+}
+
+static int hand_over_ports(struct start *s, struct err *e)
+{
+	for (size_t first = 0; first < s->sockets.n; first += MSG_FDS_MAX) {
+		size_t n = MIN(s->sockets.n - first, (size_t)MSG_FDS_MAX);
+		AUTO_STRB struct strb b = STRB_INIT;
+		int fds[MSG_FDS_MAX], r;
+
+		msg_put_u32(&b, (uint32_t)n);
+		for (size_t i = 0; i < n; i++) {
+			const struct net_socket *k = &s->sockets.v[first + i];
+
+			fds[i] = k->fd;
+			msg_put_u32(&b, k->relay);
+			msg_put_str(&b, k->proto);
+			msg_put_str(&b, k->target);
+			msg_put_u32(&b, k->target_port);
+		}
+		r = shim_call(
+			s->shim,
+			&(struct shim_request){ .type = SHIM_RESERVE, .body = b.s, .n = b.len, .fds = fds, .n_fds = n },
+			NULL, NULL, e);
+		if (r < 0)
+			return r;
+	}
+	net_sockets_done(&s->sockets); /* the shim holds them now */
+	return 0;
+}
+
+static int begin(struct start *s, struct err *e)
+{
+	AUTO_FD int plan = memfd_of("plan", s->plan.s, s->plan.len);
+	AUTO_STRB struct strb b = STRB_INIT;
+	int fds[MSG_FDS_MAX];
+
+	if (plan < 0)
+		return err_sys(e, plan, "keeping the start plan");
+	fds[0] = plan;
+	for (size_t i = 0; i < s->slots.n; i++)
+		fds[i + 1] = s->slots.v[i];
+	msg_put_u32(&b, 0);
+	return shim_talk_begin(
+		s->shim,
+		&(struct shim_request){
+			.type = SHIM_START, .body = b.s, .n = b.len, .fds = fds, .n_fds = s->slots.n + 1 },
+		&s->talk, e);
+}
+
+static void give_up(struct start *s)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+
+	if (!s->talk)
+		return;
+	if (s->new_netns && !s->attached) { /* the shim may be waiting for us; where it is not, it ignores this */
+		msg_put_u32(&b, 1);
+		if (shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_GO, .body = b.s, .n = b.len }, NULL) ==
+		    0)
+			(void)shim_talk_next(s->talk, &m, NULL, NULL);
+	}
+	shim_talk_end(TAKE_PTR(s->talk));
+}
+
+static int connect_network(struct start *s, struct err *e)
+{
+	AUTO_MSG struct msg m = { 0 };
+	AUTO_STRB struct strb b = STRB_INIT;
+	int r;
+
+	if (!s->new_netns)
+		return 0;
+	r = shim_talk_next(s->talk, &m, &s->failure, e);
+	if (r < 0) {
+		s->attached = true; /* it has answered; nothing to give up */
+		return r;
+	}
+	if (m.type != SHIM_NETNS || m.n_fds < 2)
+		return err_set(e, ERR_SYSTEM, "the shim answered with message %u instead of its network namespace",
+			       m.type);
+	if (s->prepared)
+		r = net_endpoint_attach(s->c->en->net, &s->endpoint, m.fds[0], m.fds[1], m.n_fds > 2 ? m.fds[2] : -1,
+					e);
+	if (r < 0)
+		return err_wrap(e, r, "failed to set up container networking");
+	s->attached = true;
+	msg_put_u32(&b, 0);
+	return shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_GO, .body = b.s, .n = b.len }, e);
+}
+
+static void disconnect_network(struct start *s)
+{
+	if (s->prepared)
+		net_endpoint_detach(s->c->en->net, &s->endpoint, NET_NAMESPACE_DIES);
+}
+
+static int finish(struct start *s, struct err *e)
+{
+	AUTO_MSG struct msg m = { 0 };
+	struct container *c = s->c;
+	int r = shim_talk_next(s->talk, &m, &s->failure, e);
+
+	if (r < 0)
+		return r;
+	shim_talk_end(TAKE_PTR(s->talk));
+	/* The news of the start comes over the same socket; it sets the state, in order with an exit that may follow at once. */
+	pthread_mutex_lock(&c->lock);
+	while (c->starts == s->starts_before && c->shim)
+		pthread_cond_wait(&c->changed, &c->lock);
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+static int remember_endpoint(struct start *s, struct err *e)
+{
+	struct container *c = s->c;
+	struct net_endpoint *ep;
+
+	if (!s->prepared)
+		return 0;
+	/* Recorded before anything exists outside this process: a hoyd that dies from here on finds what to take back. */
+	ep = xcalloc(1, sizeof *ep);
+	json_copy(&net_endpoint_type, ep, &s->endpoint);
+	pthread_mutex_lock(&c->lock);
+	c->rec.endpoint = ep;
+	pthread_mutex_unlock(&c->lock);
+	return container_save(c, e);
+}
+
+static void forget_endpoint(struct start *s)
+{
+	struct container *c = s->c;
+	struct net_endpoint *ep;
+
+	pthread_mutex_lock(&c->lock);
+	ep = TAKE_PTR(c->rec.endpoint);
+	pthread_mutex_unlock(&c->lock);
+	if (ep)
+		net_endpoint_done(ep);
+	free(ep);
+}
+
+static const struct step steps[] = {
+	{ "prepare network", prepare_network, release_network },
+	{ "reserve ports", reserve_ports, drop_ports },
+	{ "write files", write_files, NULL },
+	{ "plan", make_plan, drop_plan },
+	{ "remember endpoint", remember_endpoint, forget_endpoint },
+	{ "shim", get_shim, NULL },
+	{ "hand over ports", hand_over_ports, NULL },
+	{ "begin", begin, give_up },
+	{ "connect network", connect_network, disconnect_network },
+	{ "finish", finish, NULL },
+};
+
+/* The exit codes that Docker's clients expect of a command that could not be started, and its sentence. */
+static int start_failed(struct start *s, int r, struct err *e)
+{
+	struct container *c = s->c;
+	int64_t code = 128;
+	struct err why = *e;
+
+	if (s->failure) {
+		code = s->failure == ACT_FAILED_NOT_FOUND ? 127 : s->failure == ACT_FAILED_NOT_EXECUTABLE ? 126 : 128;
+		if (s->failure == ACT_FAILED_CWD || strstr(why.msg, "no such file or directory"))
+			code = 127;
+		if (strstr(why.msg, "permission denied"))
+			code = 126;
+		r = err_set(e, code == 128 ? ERR_SYSTEM : ERR_INVALID,
+			    "failed to create task for container: failed to create shim task: OCI runtime create "
+			    "failed: runc create failed: unable to start container process: error during container "
+			    "init: %s: unknown",
+			    why.msg);
+	}
+	pthread_mutex_lock(&c->lock);
+	c->rec.state.exit_code = code;
+	free(c->rec.state.error);
+	c->rec.state.error = xstrdup(e->msg);
+	container_unlock(c);
+	if (container_save(c, &why) < 0)
+		log_error("container %s: %s", c->id, why.msg);
+	return r;
+}
+
+/* The process is gone: its addresses and ports are free again. */
+static bool release_endpoint(struct container *c)
+{
+	struct net_endpoint *ep;
+
+	pthread_mutex_lock(&c->lock);
+	ep = TAKE_PTR(c->rec.endpoint);
+	pthread_mutex_unlock(&c->lock);
+	if (!ep)
+		return false;
+	net_endpoint_detach(c->en->net, ep, NET_NAMESPACE_DIES);
+	net_endpoint_release(c->en->net, ep);
+	net_endpoint_done(ep);
+	free(ep);
+	return true;
+}
+
+int container_start_op(struct container *c, struct err *e)
+{
+	struct start s = { .c = c };
+	struct err own = ERR_INIT;
+	int r = 0;
+	size_t done;
+
+	pthread_mutex_lock(&c->lock);
+	s.starts_before = c->starts;
+	if (c->rec.state.paused)
+		r = err_set(e, ERR_CONFLICT, "cannot start a paused container, try unpause instead");
+	else if (c->rec.state.running)
+		r = err_set(e, ERR_NOT_MODIFIED, "container already started");
+	else if (c->rec.state.removing || c->removed)
+		r = err_set(e, ERR_CONFLICT, "container is marked for removal and cannot be started");
+	else
+		c->starting = true;
+	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		return r;
+	if (!e)
+		e = &own;
+	(void)release_endpoint(c); /* of a run whose exit was heard only just now */
+	for (done = 0; done < ARRAY_LEN(steps); done++) {
+		log_debug("container %.12s: %s", c->id, steps[done].name);
+		r = steps[done].does(&s, e);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		for (size_t i = done + 1; i > 0; i--)
+			if (steps[i - 1].undo)
+				steps[i - 1].undo(&s);
+	pthread_mutex_lock(&c->lock);
+	c->starting = false;
+	pthread_mutex_unlock(&c->lock);
+	if (r < 0) {
+		r = start_failed(&s, r, e);
+		container_shim_end(c);
+	} else if (container_running(c)) { /* a container that has ended already is saved by what hears its exit */
+		r = container_save(c, e);
+		if (r == 0) {
+			AUTO_STRB struct strb b = STRB_INIT;
+
+			msg_put_i64(&b, c->rec.state.journal_seq);
+			(void)shim_tell(s.shim, &(struct shim_request){ .type = SHIM_ACK, .body = b.s, .n = b.len });
+		}
+	}
+	drop_plan(&s);
+	net_endpoint_done(&s.endpoint);
+	shim_link_unref(s.shim);
+	return r;
+}
+
+int container_start(struct engine *en, const char *ref, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->op);
+	r = container_start_op(c, e);
+	if (r < 0 && r != -EALREADY && c->rec.host.auto_remove && !container_running(c)) {
+		struct err why = ERR_INIT;
+
+		if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &why) < 0 && why.kind != ERR_CONFLICT)
+			log_error("removing container %s: %s", c->id, why.msg);
+	}
+	pthread_mutex_unlock(&c->op);
+	return r;
+}
+
+void container_after_exit(struct container *c)
+{
+	struct err e = ERR_INIT;
+	bool remove;
+
+	if (container_running(c)) /* restarted meanwhile */
+		return;
+	pthread_mutex_lock(&c->lock);
+	remove = c->rec.host.auto_remove && !c->rec.state.removing && !c->removed;
+	pthread_mutex_unlock(&c->lock);
+	if (release_endpoint(c) && !remove && container_save(c, &e) < 0)
+		log_error("container %s: %s", c->id, e.msg);
+	if (!remove)
+		container_shim_end(c);
+	else if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &e) < 0)
+		log_error("removing container %s: %s", c->id, e.msg);
+}

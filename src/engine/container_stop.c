@@ -1,0 +1,345 @@
+/* container_stop.c - ending, signalling, pausing: what changes a running container without replacing it. */
+#include "engine/engine_private.h"
+#include "act/act.h"
+
+#include <signal.h>
+
+#define DEFAULT_STOP_S 10
+#define KILL_WAIT_S 10
+
+static const struct {
+	const char *name;
+	int number;
+} signals[] = {
+#define S(n) \
+	{ \
+#n, SIG##n \
+	}
+	S(ABRT),
+	S(ALRM),
+	S(BUS),
+	S(CHLD),
+	S(CONT),
+	S(FPE),
+	S(HUP),
+	S(ILL),
+	S(INT),
+	S(IO),
+	S(KILL),
+	S(PIPE),
+	S(POLL),
+	S(PROF),
+	S(PWR),
+	S(QUIT),
+	S(SEGV),
+	S(STKFLT),
+	S(STOP),
+	S(SYS),
+	S(TERM),
+	S(TRAP),
+	S(TSTP),
+	S(TTIN),
+	S(TTOU),
+	S(URG),
+	S(USR1),
+	S(USR2),
+	S(VTALRM),
+	S(WINCH),
+	S(XCPU),
+	S(XFSZ),
+#undef S
+	{ "CLD", SIGCHLD },
+	{ "IOT", SIGABRT },
+};
+
+static int real_time_signal(const char *s)
+{
+	int64_t n = 0;
+	const char *rest;
+
+	if (streq(s, "RTMIN"))
+		return 34;
+	if (streq(s, "RTMAX"))
+		return 64;
+	rest = str_after(s, "RTMIN+");
+	if (rest && str_to_i64(rest, &n) == 0 && n >= 0 && n <= 15)
+		return 34 + (int)n;
+	rest = str_after(s, "RTMAX-");
+	if (rest && str_to_i64(rest, &n) == 0 && n >= 0 && n <= 14)
+		return 64 - (int)n;
+	return 0;
+}
+
+int signal_parse(const char *text, int *ret, struct err *e)
+{
+	AUTO_FREE char *upper = xstrdup(text);
+	const char *s = upper;
+	int64_t n = 0;
+	int rt;
+
+	if (str_to_i64(text, &n) == 0) {
+		if (n < 1 || n > 64)
+			return err_set(e, ERR_INVALID, "invalid signal: %s", text);
+		*ret = (int)n;
+		return 0;
+	}
+	for (char *p = upper; *p; p++)
+		if (*p >= 'a' && *p <= 'z')
+			*p = (char)(*p - 32);
+	if (str_after(s, "SIG"))
+		s += 3;
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		if (streq(signals[i].name, s)) {
+			*ret = signals[i].number;
+			return 0;
+		}
+	rt = real_time_signal(s);
+	if (!rt)
+		return err_set(e, ERR_INVALID, "invalid signal: %s", text);
+	*ret = rt;
+	return 0;
+}
+
+const char *signal_name(int sig)
+{
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		if (signals[i].number == sig)
+			return signals[i].name;
+	return "?";
+}
+
+static int send_signal(struct container *c, int sig, bool all, bool stop_intent, struct err *e)
+{
+	struct shim_link *l = container_shim_now(c);
+	AUTO_STRB struct strb b = STRB_INIT;
+	int r;
+
+	if (!l)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	msg_put_u32(&b, (uint32_t)sig);
+	msg_put_u32(&b, all);
+	msg_put_u32(&b, stop_intent);
+	r = shim_call(l, &(struct shim_request){ .type = SHIM_SIGNAL, .body = b.s, .n = b.len }, NULL, NULL, e);
+	shim_link_unref(l);
+	return r;
+}
+
+/* Until the container has ended, or timeout; <0 = for ever. True when it has. */
+static bool wait_ended(struct container *c, int64_t timeout_s)
+{
+	struct timespec end;
+	bool ended;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += (time_t)MIN(timeout_s, (int64_t)INT32_MAX);
+	pthread_mutex_lock(&c->lock);
+	while (c->rec.state.running) {
+		if (timeout_s < 0)
+			pthread_cond_wait(&c->changed, &c->lock);
+		else if (pthread_cond_timedwait(&c->changed, &c->lock, &end) == ETIMEDOUT)
+			break;
+	}
+	ended = !c->rec.state.running;
+	pthread_mutex_unlock(&c->lock);
+	return ended;
+}
+
+static int freeze(struct container *c, bool frozen, struct err *e)
+{
+	struct shim_link *l = container_shim_now(c);
+	AUTO_STRB struct strb b = STRB_INIT;
+	int r;
+
+	if (!l)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	msg_put_u32(&b, frozen);
+	r = shim_call(l, &(struct shim_request){ .type = SHIM_FREEZE, .body = b.s, .n = b.len }, NULL, NULL, e);
+	shim_link_unref(l);
+	if (r == 0) {
+		pthread_mutex_lock(&c->lock);
+		c->rec.state.paused = frozen && c->rec.state.running;
+		container_unlock(c);
+	}
+	return r;
+}
+
+int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e)
+{
+	int sig = SIGTERM, r;
+
+	pthread_mutex_lock(&c->lock);
+	if (str_empty(signal))
+		signal = c->rec.config.stop_signal;
+	if (timeout_s == STOP_TIMEOUT_DEFAULT)
+		timeout_s = c->rec.config.stop_timeout.set ? c->rec.config.stop_timeout.v : DEFAULT_STOP_S;
+	r = str_empty(signal) ? 0 : signal_parse(signal, &sig, e);
+	if (r == 0)
+		c->rec.state.stop_requested = true;
+	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		return r;
+	if (!container_running(c))
+		return 0;
+	r = container_save(c, e); /* the intent is durable before the signal is sent */
+	if (r < 0)
+		return r;
+	/* A container that ends just now is not an error of stop. */
+	if (send_signal(c, sig, false, true, NULL) == 0) {
+		AUTO_STRMAP struct strmap more = { 0 };
+		AUTO_FREE char *number = xasprintf("%d", sig);
+
+		strmap_set(&more, "signal", number);
+		container_event(c, "kill", &more);
+	}
+	if (!wait_ended(c, timeout_s)) {
+		AUTO_STRMAP struct strmap more = { 0 };
+
+		log_info("container %s did not end within %lld s of signal %d: killing it", c->id, (long long)timeout_s,
+			 sig);
+		(void)send_signal(c, SIGKILL, false, true, NULL);
+		strmap_set(&more, "signal", "9");
+		container_event(c, "kill", &more);
+		if (!wait_ended(c, KILL_WAIT_S)) {
+			(void)send_signal(c, SIGKILL, true, true, NULL);
+			if (!wait_ended(c, KILL_WAIT_S))
+				return err_set(e, ERR_SYSTEM,
+					       "cannot stop container: %s: tried to kill container, but did not "
+					       "receive an exit event",
+					       c->id);
+		}
+	}
+	container_event(c, "stop", NULL);
+	return 0;
+}
+
+int container_stop(struct engine *en, const char *ref, const char *signal, int64_t timeout_s, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	int r = container_find(en, ref, &c, e);
+	int sig = 0;
+
+	if (r == 0 && !str_empty(signal))
+		r = signal_parse(signal, &sig, e);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->op);
+	r = container_running(c) ? container_stop_op(c, signal, timeout_s, e)
+				 : err_set(e, ERR_NOT_MODIFIED, "container already stopped");
+	pthread_mutex_unlock(&c->op);
+	return r;
+}
+
+int container_restart(struct engine *en, const char *ref, const char *signal, int64_t timeout_s, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	int r = container_find(en, ref, &c, e);
+	bool auto_remove;
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->op);
+	pthread_mutex_lock(&c->lock);
+	auto_remove = c->rec.host.auto_remove; /* must not fire between stop and start */
+	c->rec.host.auto_remove = false;
+	pthread_mutex_unlock(&c->lock);
+	r = container_stop_op(c, signal, timeout_s, e);
+	if (r == 0)
+		r = container_start_op(c, e);
+	pthread_mutex_lock(&c->lock);
+	c->rec.host.auto_remove = auto_remove;
+	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_unlock(&c->op);
+	if (r == 0)
+		container_event(c, "restart", NULL);
+	return r < 0 ? err_wrap(e, r, "Cannot restart container %s", ref) : 0;
+}
+
+/* Not an operation that waits: takes no op lock, so that a long stop can be cut short by a kill. */
+int container_kill(struct engine *en, const char *ref, const char *signal, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_FREE char *number = NULL;
+	int sig = SIGKILL;
+	int r = container_find(en, ref, &c, e);
+
+	if (r == 0 && !str_empty(signal))
+		r = signal_parse(signal, &sig, e);
+	if (r < 0)
+		return r;
+	if (!container_running(c))
+		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
+	if (sig == SIGKILL || sig == SIGTERM) {
+		pthread_mutex_lock(&c->lock);
+		c->rec.state.stop_requested = true;
+		pthread_mutex_unlock(&c->lock);
+		r = container_save(c, e);
+		if (r < 0)
+			return r;
+	}
+	r = send_signal(c, sig, false, sig == SIGKILL, e);
+	if (r < 0)
+		return err_wrap(e, r, "cannot kill container: %s", ref);
+	number = xasprintf("%d", sig);
+	strmap_set(&more, "signal", number);
+	container_event(c, "kill", &more);
+	if (sig == SIGKILL) {
+		bool paused;
+
+		pthread_mutex_lock(&c->lock);
+		paused = c->rec.state.paused;
+		pthread_mutex_unlock(&c->lock);
+		if (paused) /* a frozen process of cgroup v1 dies only when thawed */
+			(void)freeze(c, false, NULL);
+		(void)wait_ended(c, KILL_WAIT_S);
+	}
+	return 0;
+}
+
+int container_pause(struct engine *en, const char *ref, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	bool running, paused;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->op);
+	pthread_mutex_lock(&c->lock);
+	running = c->rec.state.running;
+	paused = c->rec.state.paused;
+	pthread_mutex_unlock(&c->lock);
+	if (!running)
+		r = err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	else if (paused)
+		r = err_set(e, ERR_CONFLICT, "container %s is already paused", c->id);
+	else
+		r = freeze(c, true, e);
+	if (r == 0)
+		r = container_save(c, e);
+	pthread_mutex_unlock(&c->op);
+	if (r == 0)
+		container_event(c, "pause", NULL);
+	return r;
+}
+
+int container_unpause(struct engine *en, const char *ref, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	bool paused;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->op);
+	pthread_mutex_lock(&c->lock);
+	paused = c->rec.state.paused;
+	pthread_mutex_unlock(&c->lock);
+	r = paused ? freeze(c, false, e) : err_set(e, ERR_CONFLICT, "Container %s is not paused", c->id);
+	if (r == 0)
+		r = container_save(c, e);
+	pthread_mutex_unlock(&c->op);
+	if (r == 0)
+		container_event(c, "unpause", NULL);
+	return r;
+}

@@ -1,0 +1,366 @@
+/* exec.c - further processes in a running container. Kept in memory only, as Docker does: an exec ends with its container. */
+#include "engine/engine_private.h"
+#include "act/act.h"
+#include "engine/exec_private.h"
+#include "stream/stream.h"
+
+static struct exec *find_locked(struct engine *en, const char *id)
+{
+	for (size_t i = 0; i < en->n_execs; i++)
+		if (streq(en->execs[i]->id, id))
+			return en->execs[i];
+	return NULL;
+}
+
+void exec_free(struct exec *x)
+{
+	json_done(&docker_exec_config_type, &x->config);
+	free(x->container);
+	free(x);
+}
+
+void execs_forget(struct engine *en, const char *container_id)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&en->lock);
+	for (size_t i = 0; i < en->n_execs; i++) {
+		if (streq(en->execs[i]->container, container_id))
+			exec_free(en->execs[i]);
+		else
+			en->execs[kept++] = en->execs[i];
+	}
+	en->n_execs = kept;
+	pthread_mutex_unlock(&en->lock);
+}
+
+static int need_running(struct container *c, struct err *e)
+{
+	bool running, paused;
+
+	pthread_mutex_lock(&c->lock);
+	running = c->rec.state.running;
+	paused = c->rec.state.paused;
+	pthread_mutex_unlock(&c->lock);
+	if (!running)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	if (paused)
+		return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec", c->id);
+	return 0;
+}
+
+static void exec_event(struct container *c, const struct exec *x, const char *action)
+{
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_STRB struct strb text = STRB_INIT;
+
+	strb_addf(&text, "%s: ", action);
+	for (size_t i = 0; i < x->config.cmd.n; i++)
+		strb_addf(&text, "%s%s", i ? " " : "", x->config.cmd.v[i]);
+	strmap_set(&more, "execID", x->id);
+	container_event(c, text.s, &more);
+}
+
+int exec_create(struct engine *en, const char *ref, const struct docker_exec_config *config, char **ret_id,
+		struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	AUTO_FREE char *keys = NULL;
+	struct exec *x;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	if (!config->cmd.n || !config->cmd.v[0] || !*config->cmd.v[0])
+		return err_set(e, ERR_INVALID, "no exec command specified");
+	r = need_running(c, e);
+	if (r < 0)
+		return r;
+	if (!str_empty(config->detach_keys)) {
+		struct detach_keys parsed = { 0 };
+
+		r = detach_keys_parse(config->detach_keys, &parsed, e);
+		if (r < 0)
+			return r;
+	}
+	x = xcalloc(1, sizeof *x);
+	id_new(x->id);
+	x->container = xstrdup(c->id);
+	json_copy(&docker_exec_config_type, &x->config, config);
+	pthread_mutex_lock(&en->lock);
+	en->execs = xrealloc(en->execs, en->n_execs + 1, sizeof *en->execs);
+	en->execs[en->n_execs++] = x;
+	*ret_id = xstrdup(x->id);
+	pthread_mutex_unlock(&en->lock);
+	exec_event(c, x, "exec_create");
+	return 0;
+}
+
+/* The exec's plan and request, made under the table's lock from a copy, because the exec may be forgotten meanwhile. */
+static int claim(struct engine *en, const char *id, struct exec *ret, struct err *e)
+{
+	struct exec *x;
+	int r = 0;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	if (!x)
+		r = err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+	else if (x->state == EXEC_RUNNING || x->state == EXEC_STARTING)
+		r = err_set(e, ERR_CONFLICT, "exec command %s is already running", id);
+	else if (x->state == EXEC_ENDED)
+		r = err_set(e, ERR_CONFLICT, "exec command %s has already run", id);
+	else {
+		x->state = EXEC_STARTING;
+		*ret = (struct exec){ .container = xstrdup(x->container) };
+		memcpy(ret->id, x->id, sizeof ret->id);
+		json_copy(&docker_exec_config_type, &ret->config, &x->config);
+	}
+	pthread_mutex_unlock(&en->lock);
+	return r;
+}
+
+static void settle(struct engine *en, const char *id, enum exec_state state, int64_t pid, int code)
+{
+	struct exec *x;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	if (x && x->state != EXEC_ENDED) {
+		x->state = state;
+		x->pid = pid;
+		x->exit_code = code;
+	}
+	pthread_mutex_unlock(&en->lock);
+}
+
+void exec_exited(struct engine *en, const char *id, int code)
+{
+	AUTO_FREE char *owner = NULL;
+	AUTO_CONTAINER struct container *c = NULL;
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_FREE char *text = xasprintf("%d", code);
+	struct exec *x;
+
+	pthread_mutex_lock(&en->lock);
+	x = id ? find_locked(en, id) : NULL;
+	if (x) {
+		x->state = EXEC_ENDED;
+		x->exit_code = code;
+		owner = xstrdup(x->container);
+	}
+	pthread_mutex_unlock(&en->lock);
+	if (!owner || container_find(en, owner, &c, NULL) < 0)
+		return;
+	strmap_set(&more, "execID", id);
+	strmap_set(&more, "exitCode", text);
+	container_event(c, "exec_die", &more);
+}
+
+static int failed(uint32_t failure, int r, struct err *e, int *ret_code)
+{
+	struct err why = *e;
+
+	*ret_code = 126;
+	if (!failure)
+		return r;
+	if (failure == ACT_FAILED_NOT_FOUND || strstr(why.msg, "no such file or directory"))
+		*ret_code = 127;
+	return err_set(e, failure == ACT_FAILED_SETUP ? ERR_SYSTEM : ERR_INVALID,
+		       "OCI runtime exec failed: exec failed: unable to start container process: %s: unknown", why.msg);
+}
+
+struct exec_session {
+	struct container *c;
+	struct shim_link *shim;
+	struct shim_talk *talk;
+	const struct exec *x;
+	const struct exec_start_opts *o;
+	const struct engine_conn *conn;
+	struct detach_keys keys;
+};
+
+static int session_begin(struct exec_session *s, struct err *e)
+{
+	AUTO_STRB struct strb plan = STRB_INIT;
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_FD int fd = -1;
+	const struct docker_exec_config *q = &s->x->config;
+	const void *unread = NULL;
+	size_t unread_n = 0;
+	uint32_t flags = SHIM_IO_HOLD;
+	int fds[2] = { -1, -1 };
+	int r = exec_plan(s->c, s->x, &plan, e);
+
+	if (r < 0)
+		return r;
+	fd = memfd_of("exec", plan.s, plan.len);
+	if (fd < 0)
+		return err_sys(e, fd, "keeping the exec's plan");
+	fds[0] = fd;
+	if (s->o->detach)
+		flags |= SHIM_IO_DETACHED;
+	else
+		fds[1] = s->conn->peek(s->conn->ctx, &unread, &unread_n);
+	flags |= q->attach_stdin ? SHIM_IO_STDIN : 0;
+	flags |= q->attach_stdout ? SHIM_IO_STDOUT : 0;
+	flags |= q->attach_stderr ? SHIM_IO_STDERR : 0;
+	flags |= q->tty ? SHIM_IO_TTY : 0;
+	msg_put_str(&b, s->x->id);
+	msg_put_u32(&b, flags);
+	msg_put_bytes(&b, s->keys.keys, s->keys.n);
+	msg_put_bytes(&b, unread, unread_n);
+	msg_put_u32(&b, s->o->rows);
+	msg_put_u32(&b, s->o->cols);
+	return shim_talk_begin(
+		s->shim,
+		&(struct shim_request){
+			.type = SHIM_EXEC, .body = b.s, .n = b.len, .fds = fds, .n_fds = s->o->detach ? 1 : 2 },
+		&s->talk, e);
+}
+
+static int session_flow(struct exec_session *s, struct err *e)
+{
+	AUTO_FD int taken = -1;
+	const void *unread = NULL;
+	size_t n = 0;
+	int r;
+
+	if (s->o->detach)
+		return 0;
+	r = s->conn->take(s->conn->ctx, s->x->config.tty ? ENGINE_STREAM_RAW : ENGINE_STREAM_MUX, &taken, &unread, &n,
+			  e);
+	(void)shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_EXEC_FLOW }, NULL);
+	return r;
+}
+
+static int session_run(struct exec_session *s, struct err *e)
+{
+	AUTO_MSG struct msg m = { 0 };
+	struct engine *en = s->c->en;
+	uint32_t failure = 0;
+	int code = 0;
+	int r = session_begin(s, e);
+
+	if (r == 0)
+		r = shim_talk_next(s->talk, &m, &failure, e);
+	if (r < 0) {
+		r = failed(failure, r, e, &code);
+		settle(en, s->x->id, EXEC_ENDED, 0, code);
+		return r;
+	}
+	{
+		struct msg_reader rd = msg_reader(m.body, m.n);
+
+		settle(en, s->x->id, EXEC_RUNNING, msg_get_u32(&rd), 0);
+	}
+	exec_event(s->c, s->x, "exec_start");
+	return session_flow(s, e);
+}
+
+int exec_start(struct engine *en, const char *id, const struct exec_start_opts *o, const struct engine_conn *conn,
+	       struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	struct exec x = { 0 };
+	struct exec_session s = { .x = &x, .o = o, .conn = conn };
+	int r = claim(en, id, &x, e);
+
+	if (r < 0)
+		return r;
+	r = container_find(en, x.container, &c, e);
+	if (r == 0)
+		r = need_running(c, e);
+	if (r == 0)
+		r = detach_keys_parse(x.config.detach_keys, &s.keys, e);
+	if (r == 0) {
+		s.c = c;
+		s.shim = container_shim_now(c);
+		if (!s.shim)
+			r = err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	}
+	if (r < 0)
+		settle(en, id, EXEC_CREATED, 0, 0);
+	else
+		r = session_run(&s, e);
+	shim_talk_end(s.talk);
+	shim_link_unref(s.shim);
+	json_done(&docker_exec_config_type, &x.config);
+	free(x.container);
+	return r;
+}
+
+int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols, struct err *e)
+{
+	AUTO_FREE char *owner = NULL;
+	AUTO_CONTAINER struct container *c = NULL;
+	struct shim_link *l;
+	AUTO_STRB struct strb b = STRB_INIT;
+	const struct exec *x;
+	bool running;
+	int r;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	running = x && (x->state == EXEC_RUNNING || x->state == EXEC_STARTING);
+	owner = x ? xstrdup(x->container) : NULL;
+	pthread_mutex_unlock(&en->lock);
+	if (!owner)
+		return err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+	if (!running)
+		return err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
+	r = container_find(en, owner, &c, e);
+	if (r < 0)
+		return r;
+	l = container_shim_now(c);
+	if (!l)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	msg_put_str(&b, id);
+	msg_put_u32(&b, rows);
+	msg_put_u32(&b, cols);
+	r = shim_call(l, &(struct shim_request){ .type = SHIM_RESIZE, .body = b.s, .n = b.len }, NULL, NULL, e);
+	shim_link_unref(l);
+	return r;
+}
+
+int exec_inspect(struct engine *en, const char *id, struct docker_exec_inspect *ret, struct err *e)
+{
+	const struct exec *x;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	if (x)
+		exec_fill_inspect(x, ret);
+	pthread_mutex_unlock(&en->lock);
+	return x ? 0 : err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+}
+
+void container_exec_ids(struct container *c, struct strv *ret)
+{
+	struct engine *en = c->en;
+
+	pthread_mutex_lock(&en->lock);
+	for (size_t i = 0; i < en->n_execs; i++)
+		if (streq(en->execs[i]->container, c->id) && en->execs[i]->state != EXEC_ENDED)
+			strv_add(ret, en->execs[i]->id);
+	pthread_mutex_unlock(&en->lock);
+}
+
+void exec_fill_inspect(const struct exec *x, struct docker_exec_inspect *r)
+{
+	r->id = xstrdup(x->id);
+	r->running = x->state == EXEC_RUNNING || x->state == EXEC_STARTING;
+	r->exit_code = (struct json_oint){ x->state == EXEC_ENDED, x->exit_code };
+	r->process_config.tty = x->config.tty;
+	r->process_config.entrypoint = xstrdup(x->config.cmd.v[0]);
+	for (size_t i = 1; i < x->config.cmd.n; i++)
+		strv_add(&r->process_config.arguments, x->config.cmd.v[i]);
+	r->process_config.privileged = (struct json_obool){ true, x->config.privileged };
+	r->process_config.user = xstrdup(x->config.user);
+	r->open_stdin = x->config.attach_stdin;
+	r->open_stdout = x->config.attach_stdout;
+	r->open_stderr = x->config.attach_stderr;
+	r->container_id = xstrdup(x->container);
+	r->detach_keys = xstrdup(x->config.detach_keys);
+	r->pid = x->pid;
+}

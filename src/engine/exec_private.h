@@ -1,0 +1,15 @@
+/* exec_private.h - an exec's record, in memory only. Guarded by engine.lock. */
+#pragma once
+
+#include "schema/docker_container.h"
+
+enum exec_state { EXEC_CREATED, EXEC_STARTING, EXEC_RUNNING, EXEC_ENDED };
+struct exec {
+	char id[65];
+	char *container; /* id */
+	struct docker_exec_config config;
+	enum exec_state state;
+	int64_t pid;
+	int exit_code;
+};
+void exec_fill_inspect(const struct exec *x, struct docker_exec_inspect *ret);

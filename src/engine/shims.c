@@ -1,0 +1,465 @@
+/* shims.c - a container and its shim: starting one where it is needed, hearing its news, letting it go, finding it again. */
+#include "engine/engine_private.h"
+#include "act/act.h"
+#include "shim/shim.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+/* ---- background threads: slow work that follows from news ---- */
+struct job {
+	struct engine *en;
+	void *(*f)(void *);
+	void *arg;
+};
+
+static void *job_main(void *arg)
+{
+	struct job *j = arg;
+	struct engine *en = j->en;
+
+	(void)j->f(j->arg);
+	free(j);
+	engine_background_end(en);
+	return NULL;
+}
+
+void engine_background_end(struct engine *en)
+{
+	pthread_mutex_lock(&en->lock);
+	if (--en->background == 0)
+		pthread_cond_broadcast(&en->idle);
+	pthread_mutex_unlock(&en->lock);
+}
+
+int engine_background(struct engine *en, void *(*f)(void *), void *arg)
+{
+	struct job *j = xmalloc(sizeof *j);
+	pthread_attr_t attr;
+	pthread_t t;
+	int r;
+
+	*j = (struct job){ .en = en, .f = f, .arg = arg };
+	pthread_mutex_lock(&en->lock);
+	en->background++;
+	pthread_mutex_unlock(&en->lock);
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	(void)pthread_attr_setstacksize(&attr, 256 * 1024);
+	r = -pthread_create(&t, &attr, job_main, j);
+	(void)pthread_attr_destroy(&attr);
+	if (r < 0) {
+		free(j);
+		engine_background_end(en);
+	}
+	return r;
+}
+
+/* ---- news ---- */
+static void ack(struct shim_link *l, int64_t seq)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	struct shim_request q = { .type = SHIM_ACK };
+
+	msg_put_i64(&b, seq);
+	q.body = b.s;
+	q.n = b.len;
+	(void)shim_tell(l, &q);
+}
+
+struct after {
+	struct container *c;
+	struct shim_link *link; /* NULL: the shim is dead */
+	int64_t seq;
+	bool exited;
+};
+
+static void *after_news(void *arg)
+{
+	struct after *a = arg;
+	struct err e = ERR_INIT;
+
+	/* The record first, then the acknowledgement: a hoyd that dies between hears it again. */
+	if (container_save(a->c, &e) < 0)
+		log_error("container %s: %s", a->c->id, e.msg);
+	else if (a->link && a->seq)
+		ack(a->link, a->seq);
+	if (a->exited) {
+		pthread_mutex_lock(&a->c->op);
+		container_after_exit(a->c);
+		pthread_mutex_unlock(&a->c->op);
+	}
+	shim_link_unref(a->link);
+	container_unref(a->c);
+	free(a);
+	return NULL;
+}
+
+static void later(struct container *c, struct shim_link *l, int64_t seq, bool exited)
+{
+	struct after *a = xmalloc(sizeof *a);
+
+	*a = (struct after){ .c = container_ref(c), .link = l ? shim_link_ref(l) : NULL, .seq = seq, .exited = exited };
+	if (engine_background(c->en, after_news, a) < 0)
+		(void)after_news(a);
+}
+
+static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, bool oom)
+{
+	AUTO_STRMAP struct strmap more = { 0 };
+	char text[16];
+	bool was_running;
+
+	pthread_mutex_lock(&c->lock);
+	was_running = c->rec.state.running;
+	c->rec.state.running = false;
+	c->rec.state.paused = false;
+	c->rec.state.pid = 0;
+	c->rec.state.exit_code = code;
+	c->rec.state.oom_killed |= oom;
+	c->rec.state.finished_ns = time_ns;
+	c->rec.state.journal_seq = MAX(c->rec.state.journal_seq, seq);
+	c->exits++;
+	container_unlock(c);
+	if (!was_running)
+		return;
+	(void)snprintf(text, sizeof text, "%d", code);
+	strmap_set(&more, "exitCode", text);
+	{
+		AUTO_FREE char *duration = xasprintf("%lld",
+						     (long long)((time_ns - c->rec.state.started_ns) / 1000000000));
+
+		strmap_set(&more, "execDuration", duration);
+	}
+	container_event(c, "die", &more);
+}
+
+/* True where a start operation is waiting for this and will save the record itself. */
+static bool started(struct container *c, const struct shim_news *n)
+{
+	struct container_state *s = &c->rec.state;
+	bool awaited;
+
+	pthread_mutex_lock(&c->lock);
+	s->running = true;
+	s->paused = s->oom_killed = s->stop_requested = false;
+	s->pid = n->a;
+	s->started_ns = n->time_ns;
+	s->exit_code = 0;
+	free(TAKE_PTR(s->error));
+	c->starts++;
+	awaited = c->starting;
+	container_unlock(c);
+	container_event(c, "start", NULL); /* here, so that no "die" can come before it */
+	return awaited;
+}
+
+static void on_news(void *owner, struct shim_link *link, const struct shim_news *n)
+{
+	struct container *c = owner;
+
+	if (n->seq) {
+		bool old;
+
+		pthread_mutex_lock(&c->lock);
+		old = n->seq <= c->rec.state.journal_seq;
+		if (!old)
+			c->rec.state.journal_seq = n->seq;
+		pthread_mutex_unlock(&c->lock);
+		if (old) {
+			ack(link, n->seq);
+			return;
+		}
+	}
+	switch (n->event) {
+	case SHIM_EV_START:
+		if (started(c, n))
+			return;
+		break;
+	case SHIM_EV_EXIT:
+		exited(c, n->seq, n->time_ns, (int)n->a, n->b != 0);
+		later(c, link, n->seq, true);
+		return;
+	case SHIM_EV_OOM:
+		pthread_mutex_lock(&c->lock);
+		c->rec.state.oom_killed = true;
+		container_unlock(c);
+		container_event(c, "oom", NULL);
+		break;
+	case SHIM_EV_EXEC_EXIT:
+		exec_exited(c->en, n->exec_id, (int)n->a);
+		break;
+	case SHIM_EV_DETACH:
+		container_event(c, n->exec_id ? "exec_detach" : "detach", NULL);
+		break;
+	default:
+		break;
+	}
+	if (n->seq)
+		later(c, link, n->seq, false);
+}
+
+/* A shim that dies takes its container with it. */
+static void shim_died(struct container *c)
+{
+	AUTO_FREE char *cgroup = xasprintf("%s/%s", c->en->cgroup_parent, c->id);
+	AUTO_FREE char *name = xasprintf("%s.sock", c->id);
+
+	(void)act_cgroup_kill(cgroup);
+	(void)act_cgroup_remove(cgroup);
+	(void)unlinkat(c->en->shims_fd, name, 0);
+}
+
+static void *bury(void *arg)
+{
+	struct container *c = arg;
+
+	shim_died(c);
+	pthread_mutex_lock(&c->op);
+	if (container_running(c)) {
+		struct err e = ERR_INIT;
+
+		exited(c, 0, time_now_ns(), 137, false);
+		if (container_save(c, &e) < 0)
+			log_error("container %s: %s", c->id, e.msg);
+		container_after_exit(c);
+	}
+	pthread_mutex_unlock(&c->op);
+	container_unref(c);
+	return NULL;
+}
+
+static void on_dead(void *owner, struct shim_link *link)
+{
+	struct container *c = owner;
+	bool mourn;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->shim == link)
+		c->shim = NULL;
+	else
+		link = NULL;
+	mourn = c->rec.state.running || c->starting;
+	container_unlock(c);
+	if (mourn) {
+		log_error("the shim of container %s died", c->id);
+		if (engine_background(c->en, bury, container_ref(c)) < 0)
+			(void)bury(c);
+	}
+	shim_link_unref(link);
+}
+
+const struct shim_callbacks engine_shim_callbacks = { .news = on_news, .dead = on_dead };
+
+/* ---- having a shim ---- */
+struct shim_link *container_shim_now(struct container *c)
+{
+	struct shim_link *l;
+
+	pthread_mutex_lock(&c->lock);
+	l = c->shim ? shim_link_ref(c->shim) : NULL;
+	pthread_mutex_unlock(&c->lock);
+	if (l && !shim_alive(l)) {
+		shim_link_unref(l);
+		return NULL;
+	}
+	return l;
+}
+
+static int configure(struct container *c, struct shim_link *l, struct err *e)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	struct shim_request q = { .type = SHIM_CONFIG };
+	AUTO_FREE char *log_name = xasprintf("%s-json.log", c->id);
+	const char *max_size, *max_file;
+	int64_t size = -1;
+	uint32_t files = 1, flags = 0;
+
+	pthread_mutex_lock(&c->lock);
+	flags |= c->rec.config.tty ? SHIM_CFG_TTY : 0;
+	flags |= c->rec.config.open_stdin ? SHIM_CFG_OPEN_STDIN : 0;
+	flags |= c->rec.config.stdin_once ? SHIM_CFG_STDIN_ONCE : 0;
+	max_size = strmap_get(&c->rec.host.log_config.config, "max-size");
+	max_file = strmap_get(&c->rec.host.log_config.config, "max-file");
+	if (max_size)
+		(void)engine_size_parse(max_size, &size); /* checked at create */
+	if (max_file)
+		(void)str_to_u32(max_file, 10, &files);
+	msg_put_u32(&b, flags);
+	msg_put_str(&b, c->rec.host.log_config.type);
+	msg_put_i64(&b, size);
+	msg_put_u32(&b, files);
+	msg_put_str(&b, log_name);
+	msg_put_str(&b, NULL);
+	pthread_mutex_unlock(&c->lock);
+	q.body = b.s;
+	q.n = b.len;
+	return shim_call(l, &q, NULL, NULL, e);
+}
+
+/* shim_lock held */
+static int connect_shim(struct container *c, bool may_spawn, struct shim_link **ret, struct msg *ret_state,
+			struct err *e)
+{
+	AUTO_FD int folder = container_folder(c);
+	struct shim_place p = {
+		.program = c->en->shim_program, .id = c->id, .folder = folder, .sockets = c->en->shims_fd
+	};
+	struct shim_link *l = NULL;
+	int64_t seq;
+	int r;
+
+	if (folder < 0)
+		return err_sys(e, folder, "opening the folder of container %s", c->id);
+	r = may_spawn ? shim_spawn(c->en->hub, &p, &l, e) : shim_find(c->en->hub, &p, &l, e);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->lock);
+	seq = c->rec.state.journal_seq;
+	c->shim = shim_link_ref(l);
+	pthread_mutex_unlock(&c->lock);
+	r = shim_hello(l, seq, c, ret_state, e);
+	if (r < 0) {
+		shim_forget_owner(l);
+		pthread_mutex_lock(&c->lock);
+		if (c->shim == l) {
+			c->shim = NULL;
+			shim_link_unref(l);
+		}
+		pthread_mutex_unlock(&c->lock);
+		shim_link_unref(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+int container_shim(struct container *c, struct shim_link **ret, struct err *e)
+{
+	AUTO_MSG struct msg state = { 0 };
+	struct shim_link *l;
+	int r = 0;
+
+	pthread_mutex_lock(&c->shim_lock);
+	l = container_shim_now(c);
+	if (!l) {
+		r = connect_shim(c, true, &l, &state, e);
+		if (r == 0)
+			r = configure(c, l, e);
+	}
+	pthread_mutex_unlock(&c->shim_lock);
+	if (r < 0) {
+		shim_link_unref(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void container_shim_end(struct container *c)
+{
+	struct shim_request q = { .type = SHIM_QUIT };
+	struct shim_link *l;
+
+	pthread_mutex_lock(&c->shim_lock);
+	l = container_shim_now(c);
+	if (l && shim_call(l, &q, NULL, NULL, NULL) == 0) {
+		shim_forget_owner(l);
+		pthread_mutex_lock(&c->lock);
+		if (c->shim == l) {
+			c->shim = NULL;
+			shim_link_unref(l);
+		}
+		pthread_mutex_unlock(&c->lock);
+	}
+	shim_link_unref(l);
+	pthread_mutex_unlock(&c->shim_lock);
+}
+
+/* ---- after a start of hoyd ---- */
+struct replay {
+	struct container *c;
+	int64_t exit_time;
+	int64_t exit_code;
+	bool exit_seen, oom;
+};
+
+/* What a dead shim left in its journal: the last exit, where hoyd has not heard of it. */
+static void replay_entry(void *ctx, const void *body, size_t size)
+{
+	struct replay *p = ctx;
+	struct shim_news n;
+
+	if (!shim_news_read(body, size, &n) || n.seq <= p->c->rec.state.journal_seq)
+		return;
+	p->c->rec.state.journal_seq = n.seq;
+	if (n.event == SHIM_EV_START) {
+		p->exit_seen = false;
+		p->c->rec.state.running = true;
+		p->c->rec.state.started_ns = n.time_ns;
+	} else if (n.event == SHIM_EV_EXIT) {
+		p->exit_seen = true;
+		p->exit_code = n.a;
+		p->exit_time = n.time_ns;
+		p->oom = n.b != 0;
+	}
+}
+
+static void recover_one(struct container *c)
+{
+	AUTO_MSG struct msg state = { 0 };
+	struct shim_link *l = NULL;
+	struct err e = ERR_INIT;
+	int r;
+
+	pthread_mutex_lock(&c->shim_lock);
+	r = connect_shim(c, false, &l, &state, &e);
+	pthread_mutex_unlock(&c->shim_lock);
+	if (r == 0) {
+		struct msg_reader rd = msg_reader(state.body, state.n);
+		bool running, was;
+
+		(void)msg_get_u32(&rd);
+		running = msg_get_u32(&rd) != 0;
+		pthread_mutex_lock(&c->lock);
+		was = c->rec.state.running;
+		if (running) {
+			c->rec.state.running = true;
+			c->rec.state.pid = msg_get_u32(&rd);
+		}
+		container_unlock(c);
+		log_info("container %s: its shim lives, %s", c->id, running ? "running" : "not running");
+		if (!running && !was)
+			container_shim_end(c);
+		shim_link_unref(l);
+		return;
+	}
+	if (c->rec.state.running || c->rec.endpoint) {
+		AUTO_FD int folder = container_folder(c);
+		struct replay p = { .c = c, .exit_code = 137, .exit_time = time_now_ns() };
+
+		shim_died(c);
+		if (folder >= 0)
+			(void)shim_journal_read(folder, replay_entry, &p);
+		if (!p.exit_seen)
+			p.exit_code = 137;
+		log_info("container %s: its shim is gone, exit code %lld", c->id, (long long)p.exit_code);
+		if (c->rec.state.running)
+			exited(c, 0, p.exit_time, (int)p.exit_code, p.oom);
+		if (container_save(c, &e) < 0)
+			log_error("container %s: %s", c->id, e.msg);
+		pthread_mutex_lock(&c->op);
+		container_after_exit(c);
+		pthread_mutex_unlock(&c->op);
+	}
+}
+
+int engine_recover(struct engine *en, struct err *e UNUSED)
+{
+	AUTO_CONTAINERS struct container_set all = { 0 };
+
+	container_set(en, &all);
+	for (size_t i = 0; i < all.n; i++)
+		recover_one(all.v[i]);
+	return 0;
+}

@@ -1,0 +1,145 @@
+/* util.c - small parsers of Docker's own notations that several nouns need. */
+#include "engine/engine_private.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <regex.h>
+
+int engine_size_parse(const char *s, int64_t *ret)
+{
+	static const char units[] = "bkmgtp";
+	char *end = NULL;
+	double v;
+	int power = 0;
+
+	if (str_empty(s) || !(isdigit((unsigned char)*s) || *s == '.'))
+		return -EINVAL;
+	errno = 0;
+	v = strtod(s, &end);
+	if (errno || end == s)
+		return -EINVAL;
+	while (*end == ' ')
+		end++;
+	if (*end) {
+		const char *u = strchr(units, tolower((unsigned char)*end));
+
+		if (!u)
+			return -EINVAL;
+		power = (int)(u - units);
+		end++;
+		if (power && (*end == 'i' || *end == 'I'))
+			end++;
+		if (power && (*end == 'b' || *end == 'B'))
+			end++;
+		if (*end)
+			return -EINVAL;
+	}
+	v *= pow(1024, power);
+	if (!(v >= 0 && v < 9.2e18))
+		return -ERANGE;
+	*ret = (int64_t)v;
+	return 0;
+}
+
+static int duration_parse(const char *s, int64_t *ret)
+{
+	static const struct {
+		const char *unit;
+		double ns;
+	} units[] = { { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 6e10 }, { "h", 3.6e12 } };
+	double total = 0;
+
+	if (str_empty(s))
+		return -EINVAL;
+	while (*s) {
+		char *end = NULL;
+		double v;
+		size_t n, i;
+
+		if (!isdigit((unsigned char)*s) && *s != '.')
+			return -EINVAL;
+		v = strtod(s, &end);
+		n = strcspn(end, "0123456789.");
+		for (i = 0; i < ARRAY_LEN(units); i++)
+			if (strlen(units[i].unit) == n && strncmp(units[i].unit, end, n) == 0)
+				break;
+		if (i == ARRAY_LEN(units))
+			return -EINVAL;
+		total += v * units[i].ns;
+		s = end + n;
+	}
+	if (total > 9e18)
+		return -ERANGE;
+	*ret = (int64_t)total;
+	return 0;
+}
+
+int engine_time_parse(const char *s, int64_t *ret_ns)
+{
+	int64_t ns = 0, seconds = 0;
+	const char *dot = strchr(s, '.');
+	AUTO_FREE char *whole = dot ? xstrndup(s, (size_t)(dot - s)) : xstrdup(s);
+
+	if (str_to_i64(whole, &seconds) == 0 &&
+	    (!dot || (dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1)))) {
+		int64_t frac = 0, scale = 100000000;
+
+		for (const char *p = dot ? dot + 1 : ""; *p && scale; p++, scale /= 10)
+			frac += (*p - '0') * scale;
+		if (seconds > 9000000000LL || seconds < -9000000000LL)
+			return -ERANGE;
+		*ret_ns = seconds * 1000000000 + frac;
+		return 0;
+	}
+	if (duration_parse(s, &ns) == 0) {
+		*ret_ns = time_now_ns() - ns;
+		return 0;
+	}
+	return time_parse(s, ret_ns);
+}
+
+bool labels_match(const struct strmap *labels, const struct strv *wanted, bool has)
+{
+	for (size_t i = 0; wanted && i < wanted->n; i++) {
+		const char *eq = strchr(wanted->v[i], '=');
+		AUTO_FREE char *key = eq ? xstrndup(wanted->v[i], (size_t)(eq - wanted->v[i])) : xstrdup(wanted->v[i]);
+		const char *v = strmap_get(labels, key);
+		bool match = v && (!eq || streq(v, eq + 1));
+
+		if (match != has)
+			return false;
+	}
+	return true;
+}
+
+bool id_or_name_matches(const char *pattern, const char *value)
+{
+	regex_t re;
+	bool match;
+
+	if (streq(pattern, value))
+		return true;
+	if (strlen(pattern) > 256 || regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+		return strstr(value, pattern) != NULL;
+	match = regexec(&re, value, 0, NULL, 0) == 0;
+	regfree(&re);
+	return match;
+}
+
+void engine_filters_done(struct engine_filters *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		free(f->v[i].key);
+		strv_done(&f->v[i].values);
+	}
+	free(f->v);
+	*f = (struct engine_filters){ 0 };
+}
+
+const struct strv *engine_filter(const struct engine_filters *f, const char *key)
+{
+	for (size_t i = 0; f && i < f->n; i++)
+		if (streq(f->v[i].key, key))
+			return &f->v[i].values;
+	return NULL;
+}
