@@ -1,4 +1,4 @@
-/* decomp.c - gzip, zstd, xz or plain bytes in, plain bytes out, with a budget against bombs. Each format is a row of functions;
+/* decomp.c - gzip, zstd, xz, bzip2 or plain bytes in, plain bytes out, with a budget against bombs. Each format is a row of functions;
  * concatenated members and frames are one stream, as gzip(1), zstd(1) and Docker's readers have it. */
 #include "archive/decomp_priv.h"
 
@@ -173,6 +173,7 @@ static const struct {
 	[COMP_GZIP] = { "gzip", "\x1f\x8b\x08", 3, gz_open, gz_close, gz_read },
 	[COMP_ZSTD] = { "zstd", "\x28\xb5\x2f\xfd", 4, zst_open, zst_close, zst_read },
 	[COMP_XZ] = { "xz", "\xfd\x37zXZ\0", 6, xz_open, xz_close, xz_read },
+	[COMP_BZIP2] = { "bzip2", "BZh", 3, bz_open, bz_close, bz_read },
 };
 
 const char *comp_name(enum comp c)
@@ -180,19 +181,14 @@ const char *comp_name(enum comp c)
 	return formats[c].name;
 }
 
-int comp_detect(const uint8_t *p, size_t n, enum comp *ret, struct err *e)
+enum comp comp_detect(const uint8_t *p, size_t n)
 {
-	enum comp found = COMP_NONE;
-
-	if (n >= 3 && memcmp(p, "BZh", 3) == 0)
-		return err_set(e, ERR_INVALID, "bzip2 archives are not supported: use gzip, zstd or xz");
 	for (size_t i = 1; i < ARRAY_LEN(formats); i++)
 		if (n >= formats[i].n && memcmp(p, formats[i].magic, formats[i].n) == 0)
-			found = (enum comp)i;
+			return (enum comp)i;
 	if (n >= 4 && (p[0] & 0xf0) == 0x50 && memcmp(p + 1, "\x2a\x4d\x18", 3) == 0)
-		found = COMP_ZSTD; /* a skippable frame in front */
-	*ret = found;
-	return 0;
+		return COMP_ZSTD; /* a skippable frame in front */
+	return COMP_NONE;
 }
 
 static ssize_t fd_input(void *ctx, void *p, size_t n)
@@ -247,8 +243,7 @@ static int detect(struct decomp *d, struct err *e)
 	}
 	d->in_total = (int64_t)d->in_n;
 	hash_add(d->hash, d->in, d->in_n);
-	if ((r = comp_detect(d->in, d->in_n, &d->comp, e)) < 0)
-		return r;
+	d->comp = comp_detect(d->in, d->in_n);
 	d->open = true;
 	r = formats[d->comp].open(d);
 	return r < 0 ? err_sys(e, r, "%s", comp_name(d->comp)) : 0;

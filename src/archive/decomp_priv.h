@@ -19,6 +19,10 @@ struct decomp {
 int decomp_more(struct decomp *d, struct err *e); /* 1 = bytes are waiting, 0 = the end */
 int decomp_bad(const struct decomp *d, const char *why, struct err *e);
 
+int bz_open(struct decomp *d);
+void bz_close(struct decomp *d);
+int bz_read(struct decomp *d, uint8_t *p, size_t n, size_t *ret_n, struct err *e);
+
 int gz_open(struct decomp *d);
 void gz_close(struct decomp *d);
 int gz_read(struct decomp *d, uint8_t *p, size_t n, size_t *ret_n, struct err *e);

@@ -611,7 +611,9 @@ static int expand(const char *p, size_t n, size_t chunk, const struct decomp_bud
 	return r;
 }
 
-static const char *const tools[] = { "cat", "gzip -c", "zstd -qc", "xz -c", "(gzip -c; printf x | gzip -c)" };
+static const char *const tools[] = {
+	"cat", "gzip -c", "zstd -qc", "xz -c", "bzip2 -c", "(gzip -c; printf x | gzip -c)"
+};
 
 static void some_text(struct strb *b)
 {
@@ -622,7 +624,7 @@ static void some_text(struct strb *b)
 static void test_every_format_is_recognised(void **state)
 {
 	AUTO_STRB struct strb text = STRB_INIT;
-	static const enum comp want[] = { COMP_NONE, COMP_GZIP, COMP_ZSTD, COMP_XZ, COMP_GZIP };
+	static const enum comp want[] = { COMP_NONE, COMP_GZIP, COMP_ZSTD, COMP_XZ, COMP_BZIP2, COMP_GZIP };
 
 	some_text(&text);
 	for (size_t i = 0; i < ARRAY_LEN(tools); i++) {
@@ -638,7 +640,7 @@ static void test_every_format_is_recognised(void **state)
 				fail_msg("%s: %s", tools[i], e.msg);
 			assert_int_equal(sums.comp, want[i]);
 			assert_int_equal(sums.in, n);
-			assert_int_equal(out.len, text.len + (i == 4));
+			assert_int_equal(out.len, text.len + (i == 5));
 			assert_memory_equal(out.s, text.s, text.len);
 		}
 	}
@@ -649,7 +651,7 @@ static void test_cut_or_damaged_streams_are_errors(void **state)
 	AUTO_STRB struct strb text = STRB_INIT;
 
 	some_text(&text);
-	for (size_t i = 1; i < 4; i++) {
+	for (size_t i = 1; i < 5; i++) {
 		size_t n = 0;
 		AUTO_FREE char *small = squeeze(tools[i], &text, &n);
 		static const size_t cuts[] = { 12, 100, 5000 };

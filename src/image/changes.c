@@ -63,7 +63,7 @@ static int words(const char *s, struct strv *ret, struct err *e)
 static void command(const char *args, struct strv *ret)
 {
 	strv_done(ret);
-	if (!json_words(args, ret)) {
+	if (*args && !json_words(args, ret)) {
 		strv_done(ret);
 		strv_add(ret, "/bin/sh");
 		strv_add(ret, "-c");
@@ -163,7 +163,7 @@ static int expose(struct oci_config *c, const char *word, struct err *e)
 	if (dash)
 		*dash++ = 0;
 	if (port_number(copy, &first) < 0 || (dash && port_number(dash, &last) < 0))
-		return err_set(e, ERR_INVALID, "invalid containerPort: %s", word);
+		return err_set(e, ERR_INVALID, "Invalid containerPort: %s", word);
 	if (!dash)
 		last = first;
 	if (last < first)
@@ -367,7 +367,7 @@ static int change(struct oci_config *c, const char *line, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(instructions); i++) {
 		if (strlen(instructions[i].word) != n || strncasecmp(text, instructions[i].word, n) != 0)
 			continue;
-		if (!*args)
+		if (!*args && instructions[i].apply != do_cmd && instructions[i].apply != do_entrypoint)
 			return err_set(e, ERR_INVALID, "%s requires at least one argument", instructions[i].word);
 		return instructions[i].apply(c, args, e);
 	}

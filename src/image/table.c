@@ -372,7 +372,7 @@ int name_for_tag(const char *repo, const char *tag, struct ref *ret, struct err 
 	if (k < 0)
 		return k;
 	if (r.digest)
-		k = err_set(e, ERR_INVALID, "refusing to create a tag with a digest reference");
+		k = err_set(e, ERR_INVALID, "cannot import digest reference");
 	if (k == 0 && !str_empty(tag)) {
 		AUTO_FREE char *probe = xasprintf("x:%s", tag);
 		struct ref p = { 0 };
