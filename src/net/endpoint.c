@@ -5,7 +5,7 @@
 
 #define LINK_INSIDE "eth0"
 
-static struct net_endpoint *endpoint_find(struct net *n, const char *id) /* lock held */
+struct net_endpoint *endpoint_find(struct net *n, const char *id)
 {
 	for (size_t i = 0; i < n->endpoints.n; i++)
 		if (streq(n->endpoints.v[i].id, id))

@@ -274,7 +274,7 @@ static void allow_loopback(struct net *n)
 }
 
 /* The whole table, replaced in one transaction: made so that it surely exists, deleted, made anew. */
-int firewall_replace(struct net *n, const struct net_endpoint *running, size_t n_running, struct err *e)
+int firewall_replace(struct net *n, struct err *e)
 {
 	const struct nft_chain chains[] = {
 		{ FAMILY, n->table, "guard", "filter", NF_INET_PRE_ROUTING, -300 },
@@ -319,8 +319,10 @@ int firewall_replace(struct net *n, const struct net_endpoint *running, size_t n
 		nft_elems_add(&b, "adding the network", &s.nets,
 			      (struct nft_elem[]){ { .key = &from }, { .key = &to, .interval_end = true } }, 2);
 	}
-	for (size_t i = 0; i < n_running; i++)
-		collect_ports(&running[i], &ports);
+	pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < n->endpoints.n; i++)
+		collect_ports(&n->endpoints.v[i], &ports);
+	pthread_mutex_unlock(&n->lock);
 	batch_ports(&b, n, &ports, true);
 	pthread_mutex_lock(&n->io_lock);
 	if (reaches_loopback(&ports))
@@ -343,21 +345,30 @@ static void forget_conversations(const struct net *n, const struct port_elems *p
 int firewall_ports_add(struct net *n, const struct net_endpoint *ep, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
+	struct err why = ERR_INIT;
 	struct port_elems ports = { 0 };
-	int r = 0;
+	int r;
 
 	collect_ports(ep, &ports);
+	pthread_mutex_lock(&n->io_lock);
 	if (ports.n) {
 		nft_begin(&b);
 		batch_ports(&b, n, &ports, true);
-		pthread_mutex_lock(&n->io_lock);
 		if (reaches_loopback(&ports))
 			allow_loopback(n);
-		r = nl_run(&b, n->nft_fd, e);
+		r = nl_run(&b, n->nft_fd, &why);
 		forget_conversations(n, &ports);
-		pthread_mutex_unlock(&n->io_lock);
+	} else {
+		r = nft_table_get(n->nft_fd, FAMILY, n->table);
 	}
+	pthread_mutex_unlock(&n->io_lock);
 	free(ports.v);
+	if (r == -ENOENT) { /* somebody flushed the whole ruleset; nftables' own service does, when it is restarted */
+		log_warn("the firewall table %s is gone: it is made again", n->table);
+		return firewall_replace(n, e);
+	}
+	if (r < 0 && e)
+		*e = why;
 	return r;
 }
 

@@ -84,8 +84,11 @@ struct net {
 struct network *network_find(struct net *n, const char *name_or_id); /* lock held; exact name, id or unique prefix */
 struct network *network_by_id(struct net *n, const char *id);        /* lock held */
 
+struct net_endpoint *endpoint_find(struct net *n, const char *id); /* lock held */
+
 /* ---- firewall.c (takes io_lock itself) ---- */
-int firewall_replace(struct net *n, const struct net_endpoint *running, size_t n_running, struct err *e);
+int firewall_replace(struct net *n, struct err *e); /* with the ports of n->endpoints */
+/* ... or makes sure that the table is there, for an endpoint without ports. The endpoint is among n->endpoints */
 int firewall_ports_add(struct net *n, const struct net_endpoint *ep, struct err *e);
 void firewall_ports_del(struct net *n, const struct net_endpoint *ep);
 int firewall_integrate(struct net *n, struct err *e);

@@ -466,19 +466,22 @@ int net_start(struct net *n, const struct net_endpoint *running, size_t n_runnin
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->lock);
-	for (size_t i = 0; i < n_running; i++) {
-		struct network *w = network_by_id(n, running[i].network_id);
+	for (size_t i = 0; i < n_running; i++)
+		if (!endpoint_find(n, running[i].id)) {
+			json_copy(&net_endpoint_type, VEC_ADD(&n->endpoints), &running[i]);
+			claims_restore(n, &running[i]);
+		}
+	for (size_t i = 0; i < n->endpoints.n; i++) {
+		struct network *w = network_by_id(n, n->endpoints.v[i].network_id);
 		uint32_t ip;
 
-		if (w && ip4_parse(running[i].ip, &ip))
+		if (w && ip4_parse(n->endpoints.v[i].ip, &ip))
 			(void)ip4_set_take(&w->used, ip);
-		json_copy(&net_endpoint_type, VEC_ADD(&n->endpoints), &running[i]);
-		claims_restore(n, &running[i]);
 	}
 	pthread_mutex_unlock(&n->lock);
 	if (n->firewall_off || n->no_bridge)
 		return 0;
-	r = firewall_replace(n, running, n_running, e);
+	r = firewall_replace(n, e);
 	return r < 0 ? r : firewall_integrate(n, e);
 }
 

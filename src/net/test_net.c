@@ -689,6 +689,7 @@ static void test_purge_removes_ours_and_nothing_else(void **state)
 static void test_restart_of_the_daemon_keeps_connections_and_ports(void **state)
 {
 	char id[65], c = 0;
+	struct net_endpoints known = { 0 };
 	struct net_network nw = { 0 };
 	struct world w;
 	struct con a, b;
@@ -714,6 +715,10 @@ static void test_restart_of_the_daemon_keeps_connections_and_ports(void **state)
 	assert_int_equal(net_get(w.net, "bridge", &nw, NULL), 0);
 	assert_string_equal(nw.id, id);
 	net_network_done(&nw);
+	assert_int_equal(net_start(w.net, &a.ep, 1, NULL), 0); /* once more changes nothing */
+	assert_int_equal(net_network_endpoints(w.net, id, &known), 0);
+	assert_int_equal(known.n, 1);
+	net_endpoints_done(&known);
 	b = con_start(&w, "b", NULL, 0);
 	assert_string_equal(b.ep.ip, "172.17.0.3"); /* .2 is known to be in use */
 	close(in);
@@ -917,6 +922,34 @@ static void test_parallel_starts_get_different_addresses(void **state)
 	world_done(&w);
 }
 
+static void test_flushed_ruleset_is_made_again(void **state)
+{
+	const struct net_publish other = { .port = 80, .host_port_first = 8081 };
+	struct nl_batch b = NL_BATCH_INIT;
+	struct world w;
+	struct con a, c;
+	int l, fd;
+
+	world_new(&w, &plain);
+	a = con_start(&w, "a", &web, 1);
+	l = listen_in(a.box.ns, "0.0.0.0", 80);
+	fd = nl_open(NETLINK_NETFILTER);
+	for (int ports = 0; ports <= 1; ports++) {
+		nft_begin(&b);
+		nft_table_del(&b, "flush", NFPROTO_IPV4, "hoy");
+		assert_int_equal(nl_run(&b, fd, NULL), 0);
+		assert_silent(w.out.ns, "10.77.0.1", 8080);
+		c = con_start(&w, "c", &other, (size_t)ports);
+		assert_reaches(w.out.ns, "10.77.0.1", 8080, l, "10.77.0.2");
+		con_stop(&w, &c);
+	}
+	nl_batch_done(&b);
+	close(fd);
+	close(l);
+	con_stop(&w, &a);
+	world_done(&w);
+}
+
 static void test_failed_start_leaves_no_link(void **state)
 {
 	struct rtnl_info link;
@@ -1021,6 +1054,7 @@ int main(void)
 		cmocka_unit_test(test_bridge_of_the_user_is_taken_as_it_is),
 		cmocka_unit_test(test_without_firewall_ports_are_relayed),
 		cmocka_unit_test(test_parallel_starts_get_different_addresses),
+		cmocka_unit_test(test_flushed_ruleset_is_made_again),
 		cmocka_unit_test(test_failed_start_leaves_no_link),
 		cmocka_unit_test(test_host_none_and_unknown_networks),
 		cmocka_unit_test(test_addresses_can_be_asked_for),

@@ -145,6 +145,7 @@ struct nft_chains {
 	struct nft_chain_info *v;
 	size_t n;
 };
+int nft_table_get(int fd, int family, const char *table);          /* 0, -ENOENT, -errno */
 int nft_chains_get(int fd, struct nft_chains *ret, struct err *e); /* all families; free ret->v */
 /* Handles of a chain's rules whose comment is `comment`; free *ret. Count or -errno. */
 int nft_rules_by_comment(int fd, int family, const char *table, const char *chain, const char *comment, uint64_t **ret,

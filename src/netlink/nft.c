@@ -147,6 +147,21 @@ void nft_rule_del(struct nl_batch *b, const char *step, int family, const char *
 }
 
 /* ---- questions ---- */
+static int ignore(void *arg, const struct nlmsghdr *m)
+{
+	return 0;
+}
+
+int nft_table_get(int fd, int family, const char *table)
+{
+	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
+	struct nlmsghdr *m = nft_message(&b, "looking for a firewall table", NFT_MSG_GETTABLE, 0, family, ROOM);
+
+	m->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	mnl_attr_put_strz(m, NFTA_TABLE_NAME, table);
+	return nl_query(&b, fd, ignore, NULL, NULL);
+}
+
 static int read_chain(void *arg, const struct nlmsghdr *m)
 {
 	struct nftnl_chain *x = nftnl_chain_alloc();
