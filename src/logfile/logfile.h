@@ -23,6 +23,7 @@ int logfile_write(struct logfile *l, enum logfile_stream s, const char *p, size_
 int logfile_end(struct logfile *l, enum logfile_stream s,
 		int64_t now_ns); /* the stream ended: what has no newline yet */
 int logfile_flush(struct logfile *l);
+void logfile_rest(struct logfile *l); /* traffic has ceased: gives the memory back that bursts need */
 int logfile_sync(struct logfile *l);  /* flush and fdatasync */
 void logfile_free(struct logfile *l); /* flushes */
 

@@ -138,6 +138,12 @@ int logfile_flush(struct logfile *l)
 	return r;
 }
 
+void logfile_rest(struct logfile *l)
+{
+	if (l->out.len == 0)
+		strb_done(&l->out);
+}
+
 int logfile_sync(struct logfile *l)
 {
 	int r = logfile_flush(l);

@@ -42,7 +42,7 @@ static void update(struct conn *c)
 {
 	uint32_t want = EPOLLHUP;
 
-	if (conn_pending(c) && !c->hold)
+	if ((conn_pending(c) && !c->hold) || c->more)
 		want |= EPOLLOUT;
 	if (c->lingering)
 		want |= EPOLLIN;

@@ -22,7 +22,7 @@ static void drop_hoyd(struct shim *s)
 	s->hoyd_gone_ns = time_mono_ns();
 	task_give_up(s); /* nobody is left to say go */
 	if (s->wait_by)
-		wait_answer_all(s);
+		wait_answer_all(s, WAIT_EXITED);
 }
 
 /* A hoyd that does not read is dropped after a while: it connects again and gets the journal. */
@@ -273,7 +273,7 @@ static int on_ack(struct request *q)
 		return REPLY_NONE;
 	journal_known(&s->journal, MIN(seq, s->journal.newest));
 	if (s->wait_by && seq >= s->exit_seq)
-		wait_answer_all(s);
+		wait_answer_all(s, WAIT_EXITED);
 	return REPLY_NONE;
 }
 
@@ -450,7 +450,7 @@ void control_maybe_end(struct shim *s, int64_t now)
 		return;
 	if (s->quit) {
 		attach_end_all(&s->io);
-		wait_answer_all(s);
+		wait_answer_all(s, WAIT_EVERYBODY);
 		follow_pump_all(s, true);
 		loop_close(&s->loop, &s->listener); /* from here on a new shim may take our place */
 		{

@@ -74,6 +74,7 @@ void io_input(struct io *io, const char *p, size_t n);
 void io_input_end(struct io *io);
 void io_drain(struct io *io);   /* what is readable now, back-pressure or not */
 void io_finish(struct io *io);  /* closes all, ends its sessions */
+void io_rest(void);             /* gives the memory of the last burst back */
 void io_balance(struct io *io); /* who may send, who must wait: after every change of a queue */
 
 /* ---- handed-over connections ---- */
@@ -97,7 +98,9 @@ struct conn {
 	char exec_id[72];
 	struct detach_matcher detach;
 	struct logfile_reader *reader; /* follow */
+	bool more;                     /* follow: there is more to send than one turn may take */
 	bool draining;                 /* follow: the container is gone, end at the end of the log */
+	int64_t exit_seq;              /* wait: the last exit when it came */
 	uint32_t condition;            /* wait */
 };
 struct conn *conn_new(struct shim *s, int fd, enum conn_kind kind, uint32_t flags);
@@ -120,7 +123,8 @@ int follow_new(struct shim *s, int fd, uint32_t flags, int64_t since_ns, int64_t
 void follow_pump(struct conn *c); /* c may be gone */
 void follow_pump_all(struct shim *s, bool last);
 void wait_new(struct shim *s, int fd, uint32_t flags, uint32_t condition);
-void wait_answer_all(struct shim *s);
+enum wait_which { WAIT_EXITED, WAIT_EVERYBODY };
+void wait_answer_all(struct shim *s, enum wait_which which);
 
 /* ---- tasks ---- */
 enum state { IDLE, PREPARED, RUNNING };
@@ -163,6 +167,7 @@ struct shim {
 	int exit_code;
 	int64_t exit_seq; /* the exit's place in the journal, waiters are answered when hoyd knows it */
 	int64_t wait_by;  /* ... or then; 0 = nobody has to be answered */
+	int64_t busy_ns;  /* when much was copied last; memory is given back a while later; 0 = it was */
 	pid_t cleaner;    /* drops namespaces and cgroup */
 	struct exec *execs;
 	struct conn *conns;

@@ -2,6 +2,7 @@
 #include "shim/core.h"
 
 #define READ_SIZE (16 * 1024)
+#define RECORDS_PER_TURN 1000 /* a reader of a long log must not keep the container waiting */
 
 int follow_new(struct shim *s, int fd, uint32_t flags, int64_t since_ns, int64_t until_ns,
 	       const struct logfile_pos *from, struct err *e)
@@ -28,9 +29,10 @@ void follow_pump(struct conn *c)
 {
 	struct logfile_record rec;
 	AUTO_STRB struct strb text = STRB_INIT;
-	int r = 1;
+	int r = 1, n = 0;
 
-	while (!c->ending && conn_pending(c) < FOLLOW_FULL && (r = logfile_next(c->reader, &rec)) > 0) {
+	while (!c->ending && n++ < RECORDS_PER_TURN && conn_pending(c) < FOLLOW_FULL &&
+	       (r = logfile_next(c->reader, &rec)) > 0) {
 		bool err = rec.stream == LOGFILE_STDERR;
 
 		if (!(c->flags & (err ? SHIM_IO_STDERR : SHIM_IO_STDOUT)))
@@ -40,8 +42,11 @@ void follow_pump(struct conn *c)
 		if (!conn_write(c, err ? STREAM_STDERR : STREAM_STDOUT, strb_str(&text), text.len))
 			return;
 	}
+	c->more = r > 0 && !c->ending;
 	if (r < 0 || (r == 0 && (c->draining || logfile_over(c->reader))))
 		conn_end(c);
+	else
+		(void)conn_flush(c);
 }
 
 /* The log grew; last = the container is gone, and so is the log's growth. */

@@ -3,11 +3,12 @@
 #include "shim/core.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #define READ_SIZE (64 * 1024)
 #define DRAIN_READS 64
 
-static char buffer[READ_SIZE]; /* one thread, one read at a time */
+static char buffer[READ_SIZE] __attribute__((aligned(4096))); /* one thread, one read at a time */
 
 static struct io *io_of(struct source *src, int i)
 {
@@ -34,6 +35,8 @@ static bool take_output(struct io *io, int i)
 		end_of_output(io, i);
 		return false;
 	}
+	if (n > READ_SIZE / 8)
+		io->shim->busy_ns = time_mono_ns();
 	if (io->logged && io->shim->log)
 		(void)logfile_write(io->shim->log, i, buffer, (size_t)n, time_now_ns());
 	attach_output(io, i ? STREAM_STDERR : STREAM_STDOUT, buffer, (size_t)n);
@@ -196,6 +199,11 @@ void io_finish(struct io *io)
 	io_init(io, s);
 	io->logged = logged;
 	io->tty = tty; /* for those who attach before the next start */
+}
+
+void io_rest(void)
+{
+	(void)madvise(buffer, sizeof buffer, MADV_DONTNEED);
 }
 
 void io_balance(struct io *io)

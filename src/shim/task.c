@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #define WAIT_FOR_HOYD_NS (100 * MS)
+#define REST_AFTER_NS (1000 * MS)
 #define EXEC_DRAIN_NS (2000 * MS) /* as dockerd: what still holds a finished exec's pipes gets two seconds */
 
 /* ---- plans arrive as memfds ---- */
@@ -227,6 +228,8 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 		return err_set(e, ERR_CONFLICT, "the container is already running");
 	if (s->quit)
 		return err_set(e, ERR_CONFLICT, "the shim is ending");
+	if (s->wait_by) /* the last exit's waiters must not wait for this run's */
+		wait_answer_all(s, WAIT_EXITED);
 	task_clean_wait(s);
 	r = read_plan(m->n_fds ? m->fds[0] : -1, &bytes, &n);
 	if (r == 0)
@@ -297,7 +300,6 @@ int task_go(struct shim *s, struct err *e)
 	}
 	s->state = RUNNING;
 	s->started_ns = time_now_ns();
-	s->wait_by = 0;
 	io_begin(&s->io);
 	msg_put_u32(&body, (uint32_t)s->child.pid);
 	msg_put_i64(&body, s->started_ns);
@@ -330,7 +332,7 @@ static void container_exited(struct shim *s, int status)
 	s->exit_seq = s->journal.newest;
 	s->wait_by = time_mono_ns() + WAIT_FOR_HOYD_NS;
 	if (!s->hello)
-		wait_answer_all(s);
+		wait_answer_all(s, WAIT_EXITED);
 	follow_pump_all(s, true);
 	(void)journal_sync(&s->journal);
 	clean_later(s);
@@ -547,13 +549,21 @@ void task_timers(struct shim *s, int64_t now)
 			conn_close(c);
 	}
 	if (s->wait_by && now >= s->wait_by)
-		wait_answer_all(s);
+		wait_answer_all(s, WAIT_EXITED);
+	if (s->busy_ns && now >= s->busy_ns + REST_AFTER_NS) {
+		s->busy_ns = 0;
+		io_rest();
+		if (s->log)
+			logfile_rest(s->log);
+	}
 }
 
 int64_t task_next_timer(const struct shim *s)
 {
 	int64_t t = s->wait_by ? s->wait_by : INT64_MAX;
 
+	if (s->busy_ns)
+		t = MIN(t, s->busy_ns + REST_AFTER_NS);
 	for (const struct exec *x = s->execs; x; x = x->next)
 		if (x->exited)
 			t = MIN(t, x->deadline);

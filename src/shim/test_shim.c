@@ -28,6 +28,7 @@
 static const char *binary;
 static bool fake;
 static char temp[64];
+static char cgroup_parent[64], cgroup[96]; /* of this run alone: others test at the same time */
 
 struct event {
 	int64_t seq;
@@ -167,6 +168,7 @@ static void process(struct plan_process *p, const char *const *args, bool tty)
 }
 
 static const char *program = "/bin/sh";
+static int64_t memory_limit;
 
 static int plan_fd(const char *script, bool tty)
 {
@@ -197,7 +199,7 @@ static int plan_fd(const char *script, bool tty)
 			  .n_mounts = ARRAY_LEN(mounts),
 			  .devices = devices,
 			  .n_devices = 1,
-			  .cgroup = { .path = "/hoy-shim-test/" ID, .swappiness = -1, .cpu_idle = -1 } };
+			  .cgroup = { .path = cgroup, .memory = memory_limit, .swappiness = -1, .cpu_idle = -1 } };
 	AUTO_STRB struct strb b = STRB_INIT;
 	int fd;
 
@@ -374,8 +376,8 @@ static int teardown(void **state)
 	(void)close(sh.dir);
 	(void)close(sh.pidfd);
 	if (!fake) { /* what hoyd does for a shim that died */
-		(void)act_cgroup_kill("/hoy-shim-test/" ID);
-		(void)act_cgroup_remove("/hoy-shim-test/" ID);
+		(void)act_cgroup_kill(cgroup);
+		(void)act_cgroup_remove(cgroup);
 	}
 	return 0;
 }
@@ -955,6 +957,88 @@ static void test_real_freeze(void **state)
 	(void)close(c);
 }
 
+static void test_real_out_of_memory(void **state)
+{
+	if (fake)
+		skip();
+	config(0);
+	memory_limit = 8 << 20;
+	(void)start("x=0123456789; while :; do x=$x$x; done", false);
+	memory_limit = 0;
+	assert_int_equal(wait_event(SHIM_EV_EXIT)->b, 1);
+	assert_int_equal(wait_event(SHIM_EV_EXIT)->a, 137);
+	assert_true(wait_event(SHIM_EV_OOM)->seq > 0);
+}
+
+static uint32_t prepare(void)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+	AUTO_FD int plan = plan_fd("exit 1", false);
+	uint32_t seq = ++sh.seq;
+
+	msg_put_u32(&b, 0);
+	sendm(SHIM_START, seq, &b, &plan, 1);
+	answer_to(seq, &m);
+	assert_int_equal(m.type, SHIM_NETNS);
+	return seq;
+}
+
+static void test_start_is_given_up(void **state)
+{
+	AUTO_STRB struct strb no = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+	struct msg_reader r;
+	uint32_t seq;
+
+	config(0);
+	seq = prepare();
+	msg_put_u32(&no, 1);
+	sendm(SHIM_GO, seq, &no, NULL, 0);
+	answer_to(seq, &m);
+	assert_int_equal(m.type, SHIM_ERROR);
+	r = msg_reader(m.body, m.n);
+	assert_int_equal(msg_get_u32(&r), ECANCELED);
+	(void)prepare(); /* and now hoyd dies instead of saying go */
+	(void)close(sh.sock);
+	sh.sock = sock_connect(sh.dir, ID ".sock", SOCK_SEQPACKET);
+	sh.seq = 0; /* a new hoyd counts anew */
+	hello(0);
+	(void)start("exit 4", false);
+	assert_int_equal(wait_event(SHIM_EV_EXIT)->a, 4);
+	assert_int_equal(wait_event(SHIM_EV_START)->seq, 1); /* what never ran is not told */
+}
+
+static void test_waiters_and_acknowledgement(void **state)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	int first, late;
+
+	config(0);
+	first = waiter(1, 0);
+	(void)start("exit 5", false);
+	(void)wait_event(SHIM_EV_EXIT);
+	assert_false(readable(first, 20)); /* hoyd does not know yet */
+	late = waiter(1, 0);               /* means the exit after this one */
+	{
+		AUTO_FREE char *got = read_end(first, NULL); /* a slow hoyd delays it by little */
+
+		assert_string_equal(got, "{\"StatusCode\":5}\n");
+	}
+	assert_false(readable(late, 200));
+	forget_events();
+	(void)start("exit 6", false);
+	msg_put_i64(&b, wait_event(SHIM_EV_EXIT)->seq);
+	sendm(SHIM_ACK, 0, &b, NULL, 0);
+	{
+		AUTO_FREE char *got = read_end(late, NULL);
+
+		assert_string_equal(got, "{\"StatusCode\":6}\n");
+	}
+	(void)close(first);
+	(void)close(late);
+}
+
 static void make_root(void)
 {
 	static const char *const names[] = { "sh", "cat", "echo", "sleep", "stty", "hostname", "ls", "true" };
@@ -1005,6 +1089,9 @@ int main(int argc, char **argv)
 		EACH(test_hostile_messages),
 		EACH(test_real_container_is_inside_its_namespaces),
 		EACH(test_real_freeze),
+		EACH(test_real_out_of_memory),
+		EACH(test_start_is_given_up),
+		EACH(test_waiters_and_acknowledgement),
 	};
 	int r;
 
@@ -1016,6 +1103,8 @@ int main(int argc, char **argv)
 	    (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0))
 		return 77;
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)snprintf(cgroup_parent, sizeof cgroup_parent, "/hoy-shim-test-%d", (int)getpid());
+	(void)snprintf(cgroup, sizeof cgroup, "%s/" ID, cgroup_parent);
 	(void)snprintf(temp, sizeof temp, "/tmp/hoy-shim-XXXXXX");
 	if (!mkdtemp(temp))
 		return 1;
@@ -1026,6 +1115,6 @@ int main(int argc, char **argv)
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	(void)dir_remove(AT_FDCWD, temp);
 	if (!fake)
-		(void)act_cgroup_remove("/hoy-shim-test");
+		(void)act_cgroup_remove(cgroup_parent);
 	return r;
 }

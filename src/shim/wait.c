@@ -17,16 +17,20 @@ void wait_new(struct shim *s, int fd, uint32_t flags, uint32_t condition)
 	struct conn *c = conn_new(s, fd, CONN_WAIT, flags & SHIM_IO_CHUNKED);
 
 	c->condition = condition;
+	c->exit_seq = s->exit_seq;
 	if (condition == 0 && s->state == IDLE && !s->wait_by)
 		answer(c);
 }
 
-void wait_answer_all(struct shim *s)
+/* Who asked for the next exit after the last one had happened goes on waiting. */
+void wait_answer_all(struct shim *s, enum wait_which which)
 {
 	s->wait_by = 0;
 	for (struct conn *c = s->conns, *next; c; c = next) {
 		next = c->next;
-		if (c->kind == CONN_WAIT && !c->ending)
+		if (c->kind != CONN_WAIT || c->ending)
+			continue;
+		if (which == WAIT_EVERYBODY || c->condition == 0 || c->exit_seq != s->exit_seq)
 			answer(c);
 	}
 }
