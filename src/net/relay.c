@@ -255,6 +255,9 @@ static int relay_tcp(int fd, const struct address *target)
 /* ---- UDP ---- */
 struct talk {
 	struct address client;
+	_Alignas(struct cmsghdr) char local
+		[64]; /* the control message that says by which of the host's addresses the client came: answers leave from there */
+	size_t local_len;
 	int fd; /* connected to the target; -1 = free */
 	int64_t last_ns;
 };
@@ -293,17 +296,52 @@ static struct talk *talk_of(struct udp *u, const struct address *client)
 	return free_one;
 }
 
+/* Received and sent alike, ipi_ifindex apart: 0 lets routing choose the link, except for link-local addresses */
+static void keep_local(struct talk *t, struct msghdr *m)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+
+	t->local_len = 0;
+	if (!c || c->cmsg_len > sizeof t->local)
+		return;
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo *info = (void *)CMSG_DATA(c);
+
+		info->ipi_ifindex = 0;
+		info->ipi_spec_dst = info->ipi_addr;
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo *info = (void *)CMSG_DATA(c);
+
+		if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+			info->ipi6_ifindex = 0;
+	} else {
+		return;
+	}
+	memcpy(t->local, c, c->cmsg_len);
+	t->local_len = CMSG_SPACE(c->cmsg_len - CMSG_LEN(0));
+}
+
 static void from_clients(struct udp *u, char *buf)
 {
 	for (int i = 0; i < EVENTS; i++) {
-		struct address from = { .len = sizeof from.sa };
-		ssize_t n = recvfrom(u->fd, buf, CHUNK, MSG_DONTWAIT, (void *)&from.sa, &from.len);
+		struct address from = { 0 };
+		_Alignas(struct cmsghdr) char control[64];
+		struct iovec bytes = { buf, CHUNK };
+		struct msghdr m = { .msg_name = &from.sa,
+				    .msg_namelen = sizeof from.sa,
+				    .msg_iov = &bytes,
+				    .msg_iovlen = 1,
+				    .msg_control = control,
+				    .msg_controllen = sizeof control };
+		ssize_t n = recvmsg(u->fd, &m, MSG_DONTWAIT);
 		struct talk *t;
 
 		if (n < 0)
 			return;
+		from.len = m.msg_namelen;
 		t = talk_of(u, &from);
 		t->last_ns = time_mono_ns();
+		keep_local(t, &m);
 		if (t->fd >= 0)
 			(void)!send(t->fd, buf, (size_t)n, MSG_DONTWAIT);
 	}
@@ -312,12 +350,20 @@ static void from_clients(struct udp *u, char *buf)
 static void from_target(struct udp *u, struct talk *t, char *buf)
 {
 	for (int i = 0; i < EVENTS && t->fd >= 0; i++) {
+		struct iovec bytes = { buf, CHUNK };
+		struct msghdr m = { .msg_name = &t->client.sa,
+				    .msg_namelen = t->client.len,
+				    .msg_iov = &bytes,
+				    .msg_iovlen = 1,
+				    .msg_control = t->local_len ? t->local : NULL,
+				    .msg_controllen = t->local_len };
 		ssize_t n = recv(t->fd, buf, CHUNK, MSG_DONTWAIT);
 
 		if (n < 0)
 			return;
+		bytes.iov_len = (size_t)n;
 		t->last_ns = time_mono_ns();
-		(void)!sendto(u->fd, buf, (size_t)n, MSG_DONTWAIT, (const void *)&t->client.sa, t->client.len);
+		(void)!sendmsg(u->fd, &m, MSG_DONTWAIT);
 	}
 }
 
@@ -337,8 +383,10 @@ static int relay_udp(int fd, const struct address *target)
 	AUTO_FD int epoll = epoll_create1(EPOLL_CLOEXEC);
 	struct udp u = { .fd = fd, .epoll = epoll, .target = *target, .v = talks };
 	int64_t swept_ns = time_mono_ns();
-	int r = epoll < 0 ? -errno : watch(epoll, fd, EPOLLIN, NULL);
+	int on = 1, r = epoll < 0 ? -errno : watch(epoll, fd, EPOLLIN, NULL);
 
+	(void)setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on); /* one of the two is the socket's */
+	(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
 	while (r >= 0) {
 		struct epoll_event ev[EVENTS];
 		int n = epoll_wait(epoll, ev, EVENTS, u.top ? 30000 : -1);

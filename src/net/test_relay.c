@@ -27,6 +27,7 @@ static struct line line_new(const char *proto, uint16_t port, uint16_t target)
 		_exit(-net_relay(fd, proto, "127.0.0.1", target));
 	}
 	close(fd);
+	l.at.sin6_addr = in6addr_loopback;
 	return l;
 }
 
@@ -164,6 +165,40 @@ static void test_udp_answers_reach_their_own_clients(void **state)
 	line_done(&l);
 }
 
+/* A host with several addresses answers from the one that was asked: a connected client takes nothing else */
+static void test_udp_answers_come_from_the_address_asked(void **state)
+{
+	struct sockaddr_in any = addr4("127.0.0.1", 5009), from, to = addr4("127.0.0.77", 5008),
+			   all = addr4("0.0.0.0", 5008);
+	int server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+	    client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof from;
+	char c = 0;
+	pid_t pid;
+
+	assert_int_equal(bind(server, (void *)&any, sizeof any), 0);
+	assert_int_equal(bind(fd, (void *)&all, sizeof all), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(-net_relay(fd, "udp", "127.0.0.1", 5009));
+	}
+	close(fd);
+	usleep(50000); /* the socket option is set */
+	assert_int_equal(connect(client, (void *)&to, sizeof to), 0);
+	assert_int_equal(send(client, "?", 1, 0), 1);
+	assert_true(readable(server, PATIENCE_MS));
+	assert_int_equal(recvfrom(server, &c, 1, 0, (void *)&from, &len), 1);
+	assert_int_equal(sendto(server, "!", 1, 0, (void *)&from, len), 1);
+	assert_true(readable(client, PATIENCE_MS));
+	assert_int_equal(recv(client, &c, 1, 0), 1);
+	assert_int_equal(c, '!');
+	close(client);
+	close(server);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	waitpid(pid, NULL, 0);
+}
+
 static void test_bad_target_is_refused(void **state)
 {
 	assert_int_equal(net_relay(-1, "tcp", "localhost", 80), -EINVAL);
@@ -176,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_refused_target_ends_the_connection),
 		cmocka_unit_test(test_many_sessions_at_once),
 		cmocka_unit_test(test_udp_answers_reach_their_own_clients),
+		cmocka_unit_test(test_udp_answers_come_from_the_address_asked),
 		cmocka_unit_test(test_bad_target_is_refused),
 	};
 	int rt;
