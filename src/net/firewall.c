@@ -499,7 +499,7 @@ int firewall_blocker(struct net *n, char **ret, bool *ret_passed, struct err *e)
 	AUTO_FREE uint64_t *handles = NULL;
 	AUTO_STRB struct strb text = STRB_INIT;
 	struct nft_chains all = { 0 };
-	bool docker = true;
+	bool docker = true, legacy = false;
 	int r, ours = 0;
 
 	pthread_mutex_lock(&n->io_lock);
@@ -518,6 +518,10 @@ int firewall_blocker(struct net *n, char **ret, bool *ret_passed, struct err *e)
 		strb_addf(&text, "%stable %s %s, chain %s (policy drop)", text.len ? "; " : "", family_name(c->family),
 			  c->table, c->name);
 		docker = docker && chain_is(c, FAMILY, DOCKER_TABLE, "FORWARD");
+	}
+	if (legacy_forward_drops(&legacy) == 0 && legacy) {
+		strb_addf(&text, "%siptables-legacy table filter, chain FORWARD (policy drop)", text.len ? "; " : "");
+		docker = false;
 	}
 	*ret = text.len ? strb_take(&text) : NULL;
 	*ret_passed = *ret && docker && ours > 0;

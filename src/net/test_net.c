@@ -628,6 +628,30 @@ static void test_a_table_that_drops_is_told(void **state)
 	world_done(&w);
 }
 
+static void test_old_iptables_that_drops_is_told(void **state)
+{
+	struct net_status s;
+	struct world w;
+
+	if (access("/usr/sbin/iptables-legacy", X_OK) < 0)
+		skip();
+	world_new(&w, &plain);
+	assert_int_equal(net_status(w.net, &s, NULL), 0);
+	assert_null(s.blocker);
+	if (system("/usr/sbin/iptables-legacy -A FORWARD -j ACCEPT -p tcp --dport 1 && /usr/sbin/iptables-legacy -P "
+		   "FORWARD DROP") != 0) {
+		world_done(&w);
+		skip(); /* a kernel without it */
+	}
+	assert_int_equal(net_status(w.net, &s, NULL), 0);
+	assert_string_equal(s.blocker, "iptables-legacy table filter, chain FORWARD (policy drop)");
+	net_status_done(&s);
+	assert_int_equal(system("/usr/sbin/iptables-legacy -P FORWARD ACCEPT"), 0);
+	assert_int_equal(net_status(w.net, &s, NULL), 0);
+	assert_null(s.blocker);
+	world_done(&w);
+}
+
 static void test_docker_user_integration_passes_and_leaves_no_trace(void **state)
 {
 	const struct net_config c = { .integration = NET_FIREWALL_DOCKER_USER };
@@ -1046,6 +1070,7 @@ int main(void)
 		cmocka_unit_test(test_icc_off_separates_containers_but_not_published_ports),
 		cmocka_unit_test(test_loopback_of_the_host_is_closed_to_containers),
 		cmocka_unit_test(test_a_table_that_drops_is_told),
+		cmocka_unit_test(test_old_iptables_that_drops_is_told),
 		cmocka_unit_test(test_docker_user_integration_passes_and_leaves_no_trace),
 		cmocka_unit_test(test_purge_removes_ours_and_nothing_else),
 		cmocka_unit_test(test_restart_of_the_daemon_keeps_connections_and_ports),

@@ -151,6 +151,9 @@ int nft_chains_get(int fd, struct nft_chains *ret, struct err *e); /* all famili
 int nft_rules_by_comment(int fd, int family, const char *table, const char *chain, const char *comment, uint64_t **ret,
 			 struct err *e);
 
+/* The old iptables' table: does its FORWARD chain's policy drop? In the caller's namespace; false where it is not in use. */
+int legacy_forward_drops(bool *ret);
+
 /* ---- connection tracking ---- */
 /* Ends the UDP conversations whose first packet went to this port (host byte order), whatever the address. */
 int nl_conntrack_forget_udp(int fd, uint16_t dst_port, struct err *e);
