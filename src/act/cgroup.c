@@ -128,7 +128,7 @@ const struct cg_host *cg_host(void)
 
 void cg_host_force(const struct cg_host *h)
 {
-	current = h;
+	current = h ? h : found.n ? &found : NULL;
 }
 
 enum act_cgroup_version act_cgroup_version(void)

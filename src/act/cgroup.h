@@ -15,7 +15,7 @@ struct cg_host {
 	size_t n;
 };
 const struct cg_host *cg_host(void);
-void cg_host_force(const struct cg_host *h); /* tests: another host than the one found; NULL = find again */
+void cg_host_force(const struct cg_host *h); /* tests: another host than the one found; NULL = the machine's own */
 
 const char *cg_rel(const char *path);                   /* without leading slashes */
 int cg_path_check(const char *path, struct err *e);     /* no "..", not empty */
