@@ -55,6 +55,11 @@ struct act_child { /* owned; act_child_done closes descriptors, kills nothing */
 			     .root_fd = -1 })
 void act_child_done(struct act_child *c);
 
+/* For the first line of main() of a program that starts containers: runs itself again from a read-only mount of its own file, so
+ * that no container can overwrite it through /proc/PID/exe (CVE-2019-5736). Returns 0 where it is so already, -errno where it
+ * cannot be (no CAP_SYS_ADMIN: then it cannot be written either, unless it is our own file). Who spawns us from such a descriptor
+ * saves us the second exec. */
+int act_exe_readonly(char *const argv[]);
 int act_netns_new(int *ret_ns_fd, struct err *e);
 /* On failure everything made so far (cgroup, child) is gone again. The plan's and options' memory is needed until act_create returns. */
 int act_create(const struct plan *p, const struct act_opts *o, struct act_child *ret, struct err *e);

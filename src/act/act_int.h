@@ -68,6 +68,7 @@ struct job {
 	int gate;
 	bool userns;      /* in another user namespace than the caller */
 	bool wait_joined; /* GATE_JOINED is still to come */
+	bool rootless;    /* the caller could not look at a child that hides */
 	struct child_mounts m;
 	int lsm_fd, null_fd;
 	struct act_identity id;
@@ -78,11 +79,13 @@ struct job {
 int job_joined(struct job *j, struct err *e);
 
 /* ---- process.c ---- */
+void process_hide(const struct job *j);
 int process_early(struct job *j, struct err *e); /* while the host's /proc is there */
 int process_terminal(struct job *j, bool console, int *ret_master,
 		     struct err *e); /* console: bind it (before the pivot) */
 int process_stdio(struct job *j, struct err *e);
 int process_become(struct job *j, struct err *e); /* identity, limits, capabilities; then only exec is left */
+int process_affinity(pid_t pid, const char *list, struct err *e);
 int process_rlimits(const struct plan_process *p, pid_t pid, struct err *e);
 void process_exec(struct job *j, struct err *e) __attribute__((noreturn));
 int process_find(const char *arg0, const char *path_env, char **ret, enum act_failure *failure, struct err *e);
@@ -107,6 +110,7 @@ void state_json(struct strb *out, const struct plan *p, const char *status, pid_
 void json_string(struct strb *out, const char *s);
 
 /* ---- spawn.c ---- */
+extern bool spawn_old_kernel; /* tests: as if clone3 were refused */
 extern const int ns_flag[PLAN_NS_COUNT];
 extern const char *const ns_name[PLAN_NS_COUNT];
 /* fork with namespaces: the child's number, 0 in the child, -errno. cgroup: descriptor to be born in, or -1. */

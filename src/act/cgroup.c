@@ -366,49 +366,43 @@ int act_cgroup_signal(const char *path, int sig)
 	return r;
 }
 
-/* Frozen first, so that a fork bomb cannot outrun us and no number is reused under our hands; SIGKILL waits until the thaw on v1. */
-static int kill_each(const char *path)
+/* What outlives the first rounds may be forking faster than we kill: frozen first then, so that nothing moves under our hands. */
+static int kill_each(const char *path, bool freeze)
 {
-	struct act_pids pids = { 0 };
-	int r = act_cgroup_pids(path, &pids);
-	bool many = pids.n > 1, none = pids.n == 0;
+	int r;
 
-	free(pids.v);
-	if (r < 0 || none)
-		return r;
-	if (many)
+	if (freeze)
 		(void)act_cgroup_freeze(path, true, NULL);
 	r = act_cgroup_signal(path, SIGKILL);
-	(void)act_cgroup_freeze(path, false, NULL);
+	(void)act_cgroup_freeze(path, false, NULL); /* on v1 a frozen process does not die */
 	return r;
 }
 
 int act_cgroup_kill(const char *path)
 {
 	const struct cg_host *h = cg_host();
-	int r, waited_ms = 0;
+	int64_t until = time_mono_ns() + 10 * (int64_t)1000000000;
+	int r;
 
 	if (cg_path_check(path, NULL) < 0)
 		return -EINVAL;
-	for (int step = 0;; step++) {
+	for (int round = 0;; round++) {
 		struct act_pids pids = { 0 };
-		int ms = step < 10 ? 1 : 20;
+		bool none;
 
-		r = ops()->kill ? ops()->kill(h, path) : -EOPNOTSUPP;
-		if (r < 0 && r != -ENOENT)
-			r = kill_each(path);
-		if (r == -ENOENT || r == -ENODEV)
-			return 0;
-		if (r < 0)
-			return r;
 		r = act_cgroup_pids(path, &pids);
+		none = pids.n == 0;
 		free(pids.v);
-		if (r < 0 || pids.n == 0)
+		if (r < 0 || none)
 			return r == -ENOENT || r == -ENODEV ? 0 : r;
-		if (waited_ms > 10000) /* stuck in the kernel: nobody can end it */
+		if (time_mono_ns() > until) /* stuck in the kernel: nobody can end it */
 			return -ETIMEDOUT;
-		pause_ms(ms);
-		waited_ms += ms;
+		r = ops()->kill ? ops()->kill(h, path) : -EOPNOTSUPP;
+		if (r == -EOPNOTSUPP)
+			r = kill_each(path, round >= 5);
+		if (r < 0 && r != -ENOENT && r != -ENODEV)
+			return r;
+		pause_ms(round < 10 ? 1 : 20);
 	}
 }
 

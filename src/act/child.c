@@ -47,7 +47,10 @@ static int step_user(struct child *c, struct err *e)
 
 static int step_early(struct child *c, struct err *e)
 {
-	return process_early(&c->job, e);
+	int r = process_early(&c->job, e);
+
+	process_hide(&c->job);
+	return r;
 }
 
 static int step_join(struct child *c, struct err *e)
@@ -245,6 +248,7 @@ void child_exec(struct child *c, const struct act_target *t)
 		if (t->ns && t->ns[i] >= 0 && i != PLAN_NS_PID)
 			flags |= ns_flag[i];
 	r = process_early(j, &e);
+	process_hide(j);
 	/* All at once by the pidfd of init (linux 5.8); one by one where that is not to be had. */
 	if (r == 0 && flags && (t->init_pidfd < 0 || setns(t->init_pidfd, flags) < 0))
 		for (int i = 0; i < PLAN_NS_COUNT && r == 0; i++)

@@ -310,8 +310,6 @@ static int after_fork(const struct plan *p, const struct act_opts *o, int gate, 
 {
 	int r = 0;
 
-	if (p->ns[PLAN_NS_USER].mode) /* while its numbers are still ours; inside it could not raise them */
-		r = process_rlimits(&p->process, ret->pid, e);
 	if (r == 0 && p->ns[PLAN_NS_USER].mode == 1) {
 		r = userns_write_maps(p, ret->pid, e);
 		if (r == 0 && gate_tell(gate, GATE_MAPS) < 0)
@@ -325,6 +323,8 @@ static int after_fork(const struct plan *p, const struct act_opts *o, int gate, 
 	}
 	if (r == 0)
 		r = talk(p, &p->process, o, gate, ret, e);
+	if (r == 0 && p->ns[PLAN_NS_USER].mode) /* from inside it could not raise them */
+		r = process_rlimits(&p->process, ret->pid, e);
 	return r < 0 ? r : collect(p, ret, e);
 }
 
@@ -338,6 +338,7 @@ static int create(const struct plan *p, const struct act_opts *o, struct made_mo
 				    .made = made,
 				    .userns = p->ns[PLAN_NS_USER].mode != 0,
 				    .wait_joined = p->cgroup.path != NULL,
+				    .rootless = geteuid() != 0,
 				    .m = { .root = -1 },
 				    .lsm_fd = -1,
 				    .null_fd = -1 },
@@ -430,6 +431,7 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 				    .o = o,
 				    .userns = t->ns && t->ns[PLAN_NS_USER] >= 0,
 				    .wait_joined = t->cgroup != NULL,
+				    .rootless = geteuid() != 0,
 				    .m = { .root = -1 },
 				    .lsm_fd = -1,
 				    .null_fd = -1 },
@@ -446,17 +448,17 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 	a.pid = spawn_in_pidns(t->ns ? t->ns[PLAN_NS_PID] : -1, 0, -1, &a.pidfd);
 	if (a.pid == 0) {
 		(void)close(pair[0]);
-		/* Others in the container see us from the moment we are in: not our memory, not our descriptors (CVE-2016-9962). */
-		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		child_exec(&c, t);
 	}
 	(void)close(pair[1]);
 	if (a.pid < 0) {
-		r = err_sys(e, a.pid, "joining the container");
+		/* A pid namespace whose init has ended gives no numbers any more. */
+		r = a.pid == -ENOMEM ? err_set(e, ERR_CONFLICT, "cannot exec in a stopped container")
+				     : err_sys(e, a.pid, "joining the container");
 		a.pid = -1;
 	}
-	if (r == 0 && c.job.userns)
-		r = process_rlimits(p, a.pid, e);
+	if (r == 0 && !str_empty(p->exec_cpu_affinity_initial))
+		r = process_affinity(a.pid, p->exec_cpu_affinity_initial, e);
 	if (r == 0 && t->cgroup) {
 		r = cg_join(t->cgroup, a.pid, e);
 		if (r == 0 || r == -ESRCH) {
@@ -467,6 +469,8 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 	if (r == 0)
 		r = talk(NULL, p, o, pair[0], &a, e);
 	a.gate = pair[0];
+	if (r == 0 && c.job.userns)
+		r = process_rlimits(p, a.pid, e);
 	if (r == 0)
 		r = act_start(&a, e);
 	if (r < 0) {

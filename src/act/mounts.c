@@ -220,6 +220,7 @@ static void later_readonly(struct job *j, int fd)
 
 static int attach_fs(struct job *j, const struct plan_mount *m, struct err *e)
 {
+	AUTO_FD int before = open_in_root(j->m.root, m->target, O_PATH | O_DIRECTORY, 0); /* was it there? */
 	bool strict = streq(m->fstype, "proc") || streq(m->fstype, "sysfs");
 	struct plan_mount rw = *m;
 	struct k_mount_attr attr = { .attr_set = m->rec_set,
@@ -249,7 +250,8 @@ static int attach_fs(struct job *j, const struct plan_mount *m, struct err *e)
 
 		if (fd < 0)
 			return fd;
-		if (streq(m->fstype, "tmpfs") && !strstr(m->data ? m->data : "", "mode=") && fstat(target, &st) == 0)
+		if (streq(m->fstype, "tmpfs") && before >= 0 && !strstr(m->data ? m->data : "", "mode=") &&
+		    fstat(target, &st) == 0)
 			(void)fchmodat(fd, ".", st.st_mode & 07777, 0); /* as the directory it covers */
 		if (m->extra & PLAN_MOUNT_TMPCOPYUP) {
 			r = fill_from_image(target, fd, e);
@@ -425,6 +427,7 @@ static int pivot(struct job *j, struct err *e)
 
 int mounts_seal(struct job *j, struct err *e)
 {
+	unsigned long propagation = j->p->root_propagation;
 	int r = 0;
 
 	for (size_t i = 0; i < j->m.n_late_ro && r == 0; i++)
@@ -436,7 +439,10 @@ int mounts_seal(struct job *j, struct err *e)
 	r = pivot(j, e);
 	if (r < 0)
 		return r;
-	if (j->p->root_propagation && mount(NULL, "/", NULL, j->p->root_propagation, NULL) < 0)
+	/* Slave and private are for the root alone: the volumes below have been given their own. */
+	if (propagation & (MS_SLAVE | MS_PRIVATE))
+		propagation &= ~(unsigned long)MS_REC;
+	if (propagation && mount(NULL, "/", NULL, propagation, NULL) < 0)
 		return err_sys(e, -errno, "setting the propagation of the root");
 	return 0;
 }

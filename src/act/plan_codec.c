@@ -29,6 +29,7 @@ struct table {
 	size_t n_rows, size; /* size of the C struct */
 };
 
+/* The third value is only there to refuse, at compile time, a member of another width. */
 #define R32(t, f) \
 	{ \
 		U32, offsetof(struct t, f), sizeof(char[sizeof(((struct t *)0)->f) == 4 ? 1 : -1]), NULL \

@@ -32,6 +32,14 @@ static int oom_score(int64_t adj, struct err *e)
 	return err_sys(e, r, "can't set oom score: write /proc/self/oom_score_adj");
 }
 
+/* From here to the exec nobody inside may look into us: our memory and /proc/PID/exe are the host's (CVE-2016-9962, CVE-2019-5736).
+ * The exec undoes it. */
+void process_hide(const struct job *j)
+{
+	if (!j->rootless)
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int process_early(struct job *j, struct err *e)
 {
 	const struct plan_process *p = j->proc;
@@ -170,7 +178,7 @@ int process_rlimits(const struct plan_process *p, pid_t pid, struct err *e)
 }
 
 /* "0-3,7" */
-static int set_affinity(const char *list, struct err *e)
+int process_affinity(pid_t pid, const char *list, struct err *e)
 {
 	cpu_set_t set;
 
@@ -191,7 +199,7 @@ static int set_affinity(const char *list, struct err *e)
 			CPU_SET(from, &set);
 		p = *end ? end + 1 : end;
 	}
-	return sched_setaffinity(0, sizeof set, &set) < 0 ? err_sys(e, -errno, "setting CPU affinity %s", list) : 0;
+	return sched_setaffinity(pid, sizeof set, &set) < 0 ? err_sys(e, -errno, "setting CPU affinity %s", list) : 0;
 }
 
 static int set_scheduling(const struct plan_process *p, struct err *e)
@@ -219,7 +227,7 @@ static int set_scheduling(const struct plan_process *p, struct err *e)
 	if (p->personality >= 0 && personality((unsigned long)p->personality) < 0)
 		return err_sys(e, -errno, "setting the personality");
 	if (!str_empty(p->exec_cpu_affinity_final))
-		return set_affinity(p->exec_cpu_affinity_final, e);
+		return process_affinity(0, p->exec_cpu_affinity_final, e);
 	return 0;
 }
 

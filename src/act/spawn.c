@@ -5,6 +5,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 const int ns_flag[PLAN_NS_COUNT] = {
@@ -17,6 +18,8 @@ const char *const ns_name[PLAN_NS_COUNT] = {
 	[PLAN_NS_MNT] = "mnt",   [PLAN_NS_UTS] = "uts", [PLAN_NS_CGROUP] = "cgroup", [PLAN_NS_TIME] = "time",
 };
 
+bool spawn_old_kernel;
+
 pid_t spawn(uint64_t flags, int cgroup, int *ret_pidfd)
 {
 	int pidfd = -1;
@@ -26,7 +29,7 @@ pid_t spawn(uint64_t flags, int cgroup, int *ret_pidfd)
 		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
 		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
 	};
-	long pid = syscall(SYS_clone3, &a, sizeof a);
+	long pid = spawn_old_kernel ? (errno = ENOSYS, -1) : syscall(SYS_clone3, &a, sizeof a);
 
 	if (pid < 0 && (errno == ENOSYS || errno == EPERM) && cgroup < 0) {
 		/* CLONE_NEWTIME is a bit of the exit signal here: it cannot be asked for this way. */
@@ -122,4 +125,21 @@ int act_netns_new(int *ret_ns_fd, struct err *e)
 		return err_sys(e, r, "making a network namespace");
 	*ret_ns_fd = TAKE_FD(made);
 	return 0;
+}
+
+int act_exe_readonly(char *const argv[])
+{
+	struct k_mount_attr ro = { .attr_set = K_MOUNT_ATTR_RDONLY };
+	AUTO_FD int exe = -1;
+	struct statvfs fs;
+
+	if (statvfs("/proc/self/exe", &fs) < 0)
+		return -errno;
+	if (fs.f_flag & ST_RDONLY)
+		return 0;
+	exe = sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (exe < 0 || sys_mount_setattr(exe, "", AT_EMPTY_PATH, &ro) < 0)
+		return -errno;
+	(void)syscall(SYS_execveat, exe, "", argv, environ, AT_EMPTY_PATH);
+	return -errno;
 }

@@ -115,6 +115,23 @@ static void test_failed_exec_says_why_and_leaves_nobody(void **state)
 	box_down(&b);
 }
 
+static void test_exec_into_an_ended_container_says_so(void **state)
+{
+	struct act_opts o = ACT_OPTS_INIT;
+	struct box b;
+	struct fx g;
+
+	NEEDS_ROOT();
+	box_up(&b, false);
+	fx_init(&g);
+	fx_sh(&g, "true");
+	assert_int_equal(act_cgroup_kill(fx_cgroup), 0);
+	(void)fx_wait(b.f.child.pid);
+	assert_true(act_exec(&g.p.process, &b.t, &o, &g.child, &g.e) < 0);
+	assert_string_equal(g.e.msg, "cannot exec in a stopped container");
+	fx_done(&b.f);
+}
+
 static void test_our_own_pid_namespace_is_unchanged_by_exec(void **state)
 {
 	struct box b;
@@ -228,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_exec_is_in_the_container),
 		cmocka_unit_test(test_exec_as_user_with_its_own_limits),
 		cmocka_unit_test(test_failed_exec_says_why_and_leaves_nobody),
+		cmocka_unit_test(test_exec_into_an_ended_container_says_so),
 		cmocka_unit_test(test_our_own_pid_namespace_is_unchanged_by_exec),
 		cmocka_unit_test(test_terminal_of_a_container),
 		cmocka_unit_test(test_terminal_of_an_exec),

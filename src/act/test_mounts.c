@@ -343,6 +343,23 @@ static void test_tmpfs_copies_up_and_becomes_readonly(void **state)
 	assert_string_equal(f.out, "group\npasswd\n644\ntouch: /etc/x: Read-only file system\n");
 }
 
+static void test_new_tmpfs_has_the_mode_of_what_it_covers(void **state)
+{
+	AUTO_FREE char *dir = NULL;
+	struct fx f;
+
+	NEEDS_ROOT();
+	dir = fx_path("root/closed");
+	assert_int_equal(mkdir(dir, 0700), 0);
+	fx_init(&f);
+	fx_mount(&f, (struct plan_mount){
+			     .kind = PLAN_MOUNT_FS, .target = "/closed", .source = "tmpfs", .fstype = "tmpfs" });
+	fx_mount(&f, (struct plan_mount){
+			     .kind = PLAN_MOUNT_FS, .target = "/not/there", .source = "tmpfs", .fstype = "tmpfs" });
+	fx_run(&f, "stat -c %a /closed /not/there");
+	assert_string_equal(f.out, "700\n1777\n");
+}
+
 static void test_cgroup_view_shows_our_own_cgroup_read_only(void **state)
 {
 	struct fx f;
@@ -475,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_overlay_with_many_relative_lowers),
 		cmocka_unit_test(test_overlay_shows_no_deleted_file_in_a_user_namespace),
 		cmocka_unit_test(test_tmpfs_copies_up_and_becomes_readonly),
+		cmocka_unit_test(test_new_tmpfs_has_the_mode_of_what_it_covers),
 		cmocka_unit_test(test_cgroup_view_shows_our_own_cgroup_read_only),
 		cmocka_unit_test(test_recursive_readonly_and_propagation),
 		cmocka_unit_test(test_slot_with_a_detached_mount),

@@ -1,4 +1,5 @@
 /* act: a plan becomes a process, and leaves nothing behind. Runs as root, for real. */
+#include "act/act_int.h"
 #include "act/fixture.h"
 
 static void test_exit_code_comes_back(void **state)
@@ -416,6 +417,37 @@ static void test_slow_hook_is_ended(void **state)
 	fx_done(&f);
 }
 
+static void test_without_clone3(void **state)
+{
+	struct fx f;
+
+	NEEDS_ROOT();
+	spawn_old_kernel = true;
+	fx_init(&f);
+	fx_run(&f, "echo $$; exit 3");
+	spawn_old_kernel = false;
+	assert_string_equal(f.out, "1\n");
+	assert_int_equal(f.exit_code, 3);
+	assert_int_equal(f.p.ns[PLAN_NS_PID].mode, 1);
+}
+
+static void test_small_rlimits_do_not_hinder_a_start_in_a_user_namespace(void **state)
+{
+	static const struct plan_idmap map[] = { { 0, 100000, 65536 } };
+	static const struct plan_rlimit limits[] = { { 7, 6, 6 } };
+	struct fx f;
+
+	NEEDS_ROOT();
+	fx_init(&f);
+	f.p.ns[PLAN_NS_USER].mode = 1;
+	f.p.uid_map = f.p.gid_map = map;
+	f.p.n_uid_map = f.p.n_gid_map = 1;
+	f.p.process.rlimits = limits;
+	f.p.process.n_rlimits = 1;
+	fx_run(&f, "ulimit -n");
+	assert_string_equal(f.out, "6\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +473,8 @@ int main(void)
 		cmocka_unit_test(test_time_namespace_offsets),
 		cmocka_unit_test(test_hooks_get_the_state_and_stop_a_start),
 		cmocka_unit_test(test_slow_hook_is_ended),
+		cmocka_unit_test(test_without_clone3),
+		cmocka_unit_test(test_small_rlimits_do_not_hinder_a_start_in_a_user_namespace),
 	};
 
 	return cmocka_run_group_tests(tests, fx_setup, fx_teardown);
