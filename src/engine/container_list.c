@@ -329,7 +329,7 @@ static bool wanted(const struct query *q, const struct container_record *rec)
 		return false;
 	if (q->ancestors.n && !strv_has(&q->ancestors, rec->image))
 		return false;
-	if (!labels_match(&rec->config.labels, engine_filter(q->f, "label"), true))
+	if (!engine_labels_match(&rec->config.labels, engine_filter(q->f, "label"), true))
 		return false;
 	for (size_t i = 0; q->f && i < ARRAY_LEN(matchers); i++)
 		if (!any(engine_filter(q->f, matchers[i].key), matchers[i].match, rec))

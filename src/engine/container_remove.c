@@ -182,8 +182,8 @@ int container_prune(struct engine *en, const struct engine_filters *f, struct st
 
 		pthread_mutex_lock(&c->lock);
 		wanted = !c->rec.state.running && c->rec.created_ns < before &&
-			 labels_match(&c->rec.config.labels, labels, true) &&
-			 labels_match(&c->rec.config.labels, labels_not, false);
+			 engine_labels_match(&c->rec.config.labels, labels, true) &&
+			 engine_labels_match(&c->rec.config.labels, labels_not, false);
 		pthread_mutex_unlock(&c->lock);
 		if (!wanted || store_rw_size(en->store, c->rec.rw_layer, &size, NULL) < 0)
 			continue;

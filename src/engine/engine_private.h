@@ -131,7 +131,7 @@ const char *signal_name(int sig);
 
 /* ---- util.c ---- */
 int engine_time_parse(const char *s, int64_t *ret_ns); /* "1700000000[.5]", RFC 3339, "10m" = that long ago */
-bool labels_match(const struct strmap *labels, const struct strv *wanted,
+bool engine_labels_match(const struct strmap *labels, const struct strv *wanted,
 		  bool has); /* each "k" or "k=v" is there (has) or none is */
 bool id_or_name_matches(const char *pattern,
 			const char *value); /* Docker's name filters: a regular expression or a substring */

@@ -98,7 +98,7 @@ int engine_time_parse(const char *s, int64_t *ret_ns)
 	return time_parse(s, ret_ns);
 }
 
-bool labels_match(const struct strmap *labels, const struct strv *wanted, bool has)
+bool engine_labels_match(const struct strmap *labels, const struct strv *wanted, bool has)
 {
 	for (size_t i = 0; wanted && i < wanted->n; i++) {
 		const char *eq = strchr(wanted->v[i], '=');

@@ -61,7 +61,7 @@ static bool volume_wanted(struct engine *en, const struct volume_record *rec, co
 
 	for (size_t i = 0; v && i < v->n; i++)
 		ok |= strstr(rec->name, v->v[i]) != NULL;
-	if (!ok || !labels_match(&rec->labels, engine_filter(f, "label"), true))
+	if (!ok || !engine_labels_match(&rec->labels, engine_filter(f, "label"), true))
 		return false;
 	v = engine_filter(f, "driver");
 	if (v && v->n && !strv_has(v, "local"))
@@ -162,8 +162,8 @@ int volumes_prune(struct engine *en, const struct engine_filters *f, struct strv
 
 		used_by(en, all[i].name, &users);
 		if (users.n || (!all[i].anonymous && !named) ||
-		    !labels_match(&all[i].labels, engine_filter(f, "label"), true) ||
-		    !labels_match(&all[i].labels, engine_filter(f, "label!"), false))
+		    !engine_labels_match(&all[i].labels, engine_filter(f, "label"), true) ||
+		    !engine_labels_match(&all[i].labels, engine_filter(f, "label!"), false))
 			continue;
 		if (volume_remove(en->volumes, all[i].name, NULL) == 0) {
 			strv_add(ret_deleted, all[i].name);
@@ -233,7 +233,7 @@ static bool network_wanted(const struct net_network *nw, const struct engine_fil
 	v = engine_filter(f, "type");
 	if (ok && v && v->n) /* bridge, host and none are built in */
 		ok = strv_has(v, "builtin");
-	return ok && labels_match(&nw->labels, engine_filter(f, "label"), true);
+	return ok && engine_labels_match(&nw->labels, engine_filter(f, "label"), true);
 }
 
 int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
