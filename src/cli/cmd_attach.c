@@ -75,11 +75,11 @@ int cmd_attach(struct cli *c)
 	state = jval_get(info, "State");
 	id = xstrdup(jval_str(jval_get(info, "Id")));
 	if (!jval_bool(jval_get(state, "Running")))
-		r = err_set(&e, ERR_CONFLICT, "cannot attach to a stopped container, start it first");
+		r = err_set(&e, ERR_CONFLICT, "You cannot attach to a stopped container, start it first");
 	else if (jval_bool(jval_get(state, "Paused")))
-		r = err_set(&e, ERR_CONFLICT, "cannot attach to a paused container, unpause it first");
+		r = err_set(&e, ERR_CONFLICT, "You cannot attach to a paused container, unpause it first");
 	else if (jval_bool(jval_get(state, "Restarting")))
-		r = err_set(&e, ERR_CONFLICT, "cannot attach to a restarting container, wait until it is running");
+		r = err_set(&e, ERR_CONFLICT, "You cannot attach to a restarting container, wait until it is running");
 	s.tty = jval_bool(jval_get(jval_get(info, "Config"), "Tty"));
 	s.use_stdin = !opt_bool(c->o, "no-stdin") && jval_bool(jval_get(jval_get(info, "Config"), "OpenStdin"));
 	jval_free(info);
@@ -94,7 +94,7 @@ int cmd_attach(struct cli *c)
 	s.kill_path = opt_bool(c->o, "sig-proxy") ? kill_path : NULL;
 	s.resize_path = resize_path;
 	if (r >= 0 && s.tty)
-		session_resize(c, resize_path);
+		session_redraw(c, resize_path);
 	if (r >= 0)
 		r = session_run(&s, &e);
 	if (r < 0)

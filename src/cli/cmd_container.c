@@ -121,7 +121,11 @@ int cmd_rename(struct cli *c)
 
 	strb_adds(&path, base);
 	query_add(&path, "name", c->words->v[1]);
-	return cli_post(c, strb_str(&path), NULL, NULL, &e) < 0 ? cli_report(&e) : 0;
+	if (cli_post(c, strb_str(&path), NULL, NULL, &e) >= 0)
+		return 0;
+	(void)cli_report(&e);
+	(void)fprintf(stderr, "Error: failed to rename container named %s\n", c->words->v[0]);
+	return 1;
 }
 
 int cmd_wait(struct cli *c)
@@ -179,7 +183,8 @@ int cmd_port(struct cli *c)
 	if (c->words->n > 1) {
 		wanted = strchr(c->words->v[1], '/') ? xstrdup(c->words->v[1]) : xasprintf("%s/tcp", c->words->v[1]);
 		if (jval_len(jval_get(ports, wanted)) == 0) {
-			(void)fprintf(stderr, "no public port '%s' published for %s\n", wanted, c->words->v[0]);
+			(void)fprintf(stderr, "Error: No public port '%s' published for %s\n", c->words->v[1],
+				      c->words->v[0]);
 			status = 1;
 		}
 		port_print(wanted, jval_get(ports, wanted), false);

@@ -119,6 +119,9 @@ int cmd_images(struct cli *c)
 }
 
 /* ---- history ---- */
+#define HISTORY_HEADERS(created) \
+	"ID=IMAGE,CreatedSince=" created ",CreatedAt=CREATED AT,CreatedBy=CREATED BY,Size=SIZE,Comment=COMMENT"
+
 static void history_row(struct listing *l, const struct jval *layer, bool human, bool full)
 {
 	struct strmap *cells = listing_add(l);
@@ -151,8 +154,8 @@ int cmd_history(struct cli *c)
 {
 	AUTO_FREE char *name = url_escape(c->words->v[0]);
 	AUTO_FREE char *path = xasprintf("/images/%s/history", name);
-	AUTO_LISTING struct listing l = { .headers = "ID=IMAGE,CreatedSince=CREATED,CreatedAt=CREATED "
-						     "AT,CreatedBy=CREATED BY,Size=SIZE,Comment=COMMENT" };
+	AUTO_LISTING struct listing l = { .headers = opt_bool(c->o, "human") ? HISTORY_HEADERS("CREATED")
+									     : HISTORY_HEADERS("CREATED AT") };
 	struct jval *list = NULL;
 	struct err e = ERR_INIT;
 	int r = cli_get(c, path, &list, &e);
@@ -180,7 +183,10 @@ int cmd_tag(struct cli *c)
 	struct err e = ERR_INIT;
 
 	if (strchr(c->words->v[1], '@')) {
-		(void)fprintf(stderr, "refusing to create a tag with a digest reference\n");
+		(void)fprintf(
+			stderr,
+			"Error parsing reference: \"%s\" is not a valid repository/tag: invalid reference format\n",
+			c->words->v[1]);
 		return 1;
 	}
 	reference_split(c->words->v[1], &name, &tag);

@@ -1,6 +1,7 @@
 /* cmd_inspect.c - inspect of any object, by type or by trying the types in Docker's order. */
 #include "cli/command.h"
 #include "cli/listing.h"
+#include "cli/template.h"
 
 struct kind {
 	const char *name, *path, *rest; /* around the escaped name */
@@ -41,13 +42,28 @@ static int fetch_any(struct cli *c, const char *only, const char *name, const ch
 	return err_set(e, ERR_NOT_FOUND, "Error: No such object: %s", name);
 }
 
+static bool template_refused(const char *format)
+{
+	struct tmpl *t = NULL;
+	struct err e = ERR_INIT;
+
+	if (tmpl_parse(format, &t, &e) >= 0) {
+		tmpl_free(t);
+		return false;
+	}
+	(void)fprintf(stderr, "template parsing error: %s\n", e.msg);
+	return true;
+}
+
 static int inspect(struct cli *c, const char *only, const char *query)
 {
 	const char *format = opt_str(c->o, "format");
 	AUTO_STRB struct strb out = STRB_INIT, errors = STRB_INIT;
-	bool plain = !*format;
+	bool json = streq(format, "json"), plain = !*format || json;
 	size_t found = 0;
 
+	if (!plain && template_refused(format))
+		return 64; /* Docker's status for a template that cannot be read */
 	if (plain)
 		strb_addc(&out, '[');
 	for (size_t i = 0; i < c->words->n; i++) {
@@ -55,7 +71,10 @@ static int inspect(struct cli *c, const char *only, const char *query)
 		struct err e = ERR_INIT;
 		int r = fetch_any(c, only, c->words->v[i], query, &tree, &e);
 
-		if (r >= 0 && plain) {
+		if (r >= 0 && json) {
+			strb_adds(&out, found++ ? "," : "");
+			jval_write(tree, &out);
+		} else if (r >= 0 && plain) {
 			AUTO_STRB struct strb text = STRB_INIT;
 
 			jval_write_indent(tree, "    ", &text);
@@ -76,9 +95,9 @@ static int inspect(struct cli *c, const char *only, const char *query)
 		}
 	}
 	if (plain)
-		strb_adds(&out, found ? "\n]\n" : "]\n");
+		strb_adds(&out, found && !json ? "\n]\n" : "]\n");
 	(void)fwrite(strb_str(&out), 1, out.len, stdout);
-	if (format[0] && out.len == 0)
+	if (!plain && out.len == 0)
 		(void)fputc('\n', stdout); /* as docker: the template's output always ends with a line end */
 	(void)fflush(stdout);
 	(void)fputs(strb_str(&errors), stderr);

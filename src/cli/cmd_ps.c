@@ -135,6 +135,7 @@ static void row(struct listing *l, const struct jval *c, bool full)
 	cell_setf(cells, "LocalVolumes", "%d", local);
 	cell_take(cells, "Names", names_text(jval_get(c, "Names"), full));
 	cell_take(cells, "Networks", networks_text(jval_get(jval_get(c, "NetworkSettings"), "Networks")));
+	strmap_set(cells, "Platform", "");
 	cell_take(cells, "Ports", ports_text(jval_get(c, "Ports")));
 	cell_take(cells, "RunningFor", human_ago(created));
 	cell_take(cells, "Size", size_text(c));

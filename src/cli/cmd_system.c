@@ -77,6 +77,14 @@ static void info_storage(const struct jval *info)
 	list_row(jval_get(plugins, "Log"), "Log");
 }
 
+static void info_cdi(const struct jval *dirs)
+{
+	if (jval_len(dirs))
+		(void)printf(" CDI spec directories:\n");
+	for (size_t i = 0; i < jval_len(dirs); i++)
+		(void)printf("  %s\n", jval_str(jval_at(dirs, i)));
+}
+
 static void info_runtimes(const struct jval *info)
 {
 	const struct jval *runtimes = jval_get(info, "Runtimes");
@@ -173,6 +181,7 @@ int cmd_info(struct cli *c)
 	text_row(info, "Images", "Images");
 	text_row(info, "ServerVersion", "Server Version");
 	info_storage(info);
+	info_cdi(jval_get(info, "CDISpecDirs"));
 	(void)printf(" Swarm: %s\n", jval_str(jval_get(jval_get(info, "Swarm"), "LocalNodeState")));
 	info_runtimes(info);
 	security_rows(jval_get(info, "SecurityOptions"));

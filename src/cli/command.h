@@ -43,7 +43,7 @@ int cli_report(const struct err *e);
 int cli_get(struct cli *c, const char *path, struct jval **ret, struct err *e);
 int cli_post(struct cli *c, const char *path, const char *body, struct jval **ret, struct err *e);
 int cli_delete(struct cli *c, const char *path, struct jval **ret, struct err *e);
-/* The same small request for each word; prints the word (or not) when it worked, the error when not. */
+/* The same small request for each word; prints the word (or not) when it worked (0; not for 1), the error when not. */
 typedef int each_fn(struct cli *c, const char *word, struct err *e);
 int cli_each(struct cli *c, each_fn *fn, bool print);
 

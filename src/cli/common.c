@@ -56,9 +56,11 @@ int cli_each(struct cli *c, each_fn *fn, bool print)
 	for (size_t i = 0; i < c->words->n; i++) {
 		struct err e = ERR_INIT;
 
-		if (fn(c, c->words->v[i], &e) < 0)
+		int r = fn(c, c->words->v[i], &e);
+
+		if (r < 0)
 			status = cli_report(&e);
-		else if (print)
+		else if (print && r == 0)
 			(void)printf("%s\n", c->words->v[i]);
 		if (e.kind == ERR_UNAVAILABLE && !c->client)
 			break;

@@ -34,8 +34,6 @@ char *human_ago(int64_t unix_seconds)
 {
 	AUTO_FREE char *d = NULL;
 
-	if (unix_seconds <= 0)
-		return xstrdup("N/A");
 	d = human_duration(time_now_ns() - unix_seconds * 1000000000);
 	return xasprintf("%s ago", d);
 }

@@ -4,7 +4,7 @@
 #include "base/base.h"
 
 char *human_duration(int64_t ns);                   /* "Less than a second", "About a minute", "3 weeks" */
-char *human_ago(int64_t unix_seconds);              /* the same with " ago"; "N/A" for 0 */
+char *human_ago(int64_t unix_seconds);              /* the same with " ago" */
 char *human_size(double bytes, unsigned precision); /* 1000-based: "1.234MB" at precision 4 */
 char *human_bytes(double bytes);                    /* 1024-based: "1.5MiB" */
 size_t utf8_len(const char *s, size_t n);           /* code points; broken bytes count one each */

@@ -73,7 +73,10 @@ static char *row_json(const struct strmap *cells)
 			strb_addc(&b, ',');
 		json_add_str(&b, sorted.v[i].k);
 		strb_addc(&b, ':');
-		json_add_str(&b, sorted.v[i].v);
+		if (streq(sorted.v[i].k, "Platform") && !*sorted.v[i].v) /* the one cell that is an object in Docker */
+			strb_adds(&b, "null");
+		else
+			json_add_str(&b, sorted.v[i].v);
 	}
 	strb_addc(&b, '}');
 	strmap_done(&sorted);
@@ -137,7 +140,7 @@ static int parse_format(const char *text, struct tmpl **ret, struct err *e)
 	AUTO_FREE char *plain = unescape(text);
 	int r = tmpl_parse(plain, ret, e);
 
-	return r < 0 ? err_wrap(e, r, "template parsing error") : 0;
+	return r < 0 ? err_wrap(e, r, "failed to parse template") : 0;
 }
 
 static int print_rows(const struct listing *l, const struct tmpl *t, struct strb *out, struct err *e)
@@ -198,16 +201,17 @@ int listing_print(const struct listing *l, const char *format, const char *table
 
 bool format_mentions(const char *format, const char *field)
 {
-	return !str_empty(format) && (streq(format, "json") || strstr(format, "json .}}") || strstr(format, field));
+	return !str_empty(format) && (strstr(format, "json .}}") || strstr(format, field));
 }
 
 int format_tree(const struct jval *tree, const char *format, struct strb *out, struct err *e)
 {
 	struct tmpl *t = NULL;
-	int r = parse_format(streq(format, "json") ? "{{json .}}" : format, &t, e);
+	AUTO_FREE char *plain = unescape(streq(format, "json") ? "{{json .}}" : format);
+	int r = tmpl_parse(plain, &t, e);
 
 	if (r < 0)
-		return r;
+		return err_wrap(e, r, "template parsing error");
 	r = tmpl_run(t, &(struct tmpl_env){ .root = tree }, out, e);
 	tmpl_free(t);
 	strb_addc(out, '\n');

@@ -24,7 +24,7 @@ void cell_take(struct strmap *cells, const char *name, char *owned);
 
 /* format: as given (NULL or "" = table); table: the default columns. Writes to stdout. */
 int listing_print(const struct listing *l, const char *format, const char *table, struct err *e);
-/* Does the format (or the default table) mention the field? "json" mentions all. */
+/* Does the format (or the default table) mention the field? {{json .}} mentions all. */
 bool format_mentions(const char *format, const char *field);
 /* One tree by a template or "json": inspect, info, version, events. A line end is added. */
 int format_tree(const struct jval *tree, const char *format, struct strb *out, struct err *e);

@@ -56,21 +56,27 @@ int session_check_tty(bool attach_stdin, bool tty, struct err *e)
 	return 0;
 }
 
-static bool resize_once(struct cli *cli, const char *resize_path)
+static bool resize_once(struct cli *cli, const char *resize_path, unsigned more)
 {
 	AUTO_FREE char *path = NULL;
 	unsigned rows = 0, columns = 0;
 
 	if (!terminal_size(&rows, &columns))
 		return true;
-	path = xasprintf("%s?h=%u&w=%u", resize_path, rows, columns);
+	path = xasprintf("%s?h=%u&w=%u", resize_path, rows + more, columns + more);
 	return cli_post(cli, path, NULL, NULL, NULL) >= 0;
 }
 
 void session_resize(struct cli *cli, const char *resize_path)
 {
-	for (int i = 1; i <= 10 && !resize_once(cli, resize_path); i++)
+	for (int i = 1; i <= 10 && !resize_once(cli, resize_path, 0); i++)
 		(void)usleep((useconds_t)i * 10000);
+}
+
+void session_redraw(struct cli *cli, const char *resize_path)
+{
+	(void)resize_once(cli, resize_path, 1);
+	session_resize(cli, resize_path);
 }
 
 /* Every signal that means something to a process, but for those about ourselves. */
@@ -99,7 +105,7 @@ static void signal_forward(struct session *s, int number)
 
 	if (number == SIGWINCH) {
 		if (s->tty && s->resize_path)
-			(void)resize_once(s->cli, s->resize_path);
+			(void)resize_once(s->cli, s->resize_path, 0);
 		return;
 	}
 	if (!s->kill_path) { /* not handed on: it is for us */

@@ -22,6 +22,8 @@ void session_signals_block(void);
 int session_run(struct session *s, struct err *e);
 /* Tells the daemon our window's size; tries again while the container is still starting. */
 void session_resize(struct cli *cli, const char *resize_path);
+/* The same for a program that has drawn its screen already: a wrong size first, so that it draws again. */
+void session_redraw(struct cli *cli, const char *resize_path);
 bool terminal_size(unsigned *ret_rows, unsigned *ret_columns);
 /* "the input device is not a TTY" and the like, before anything is asked of the daemon */
 int session_check_tty(bool attach_stdin, bool tty, struct err *e);

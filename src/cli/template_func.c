@@ -65,11 +65,20 @@ static int f_split(struct call *c, struct val *ret)
 	if (c->args[0].kind != VAL_STR || c->args[1].kind != VAL_STR)
 		return wrong(c, "wrong type of argument; expected string");
 	list = VEC_ADD(&c->x->lists);
+	for (; !*c->args[1].s && *s; s++) { /* by "" it falls into characters */
+		size_t n = 1;
+
+		while (((unsigned char)s[n] & 0xc0) == 0x80)
+			n++;
+		strv_push(list, xstrndup(s, n));
+		s += n - 1;
+	}
 	while (*c->args[1].s && (hit = strstr(s, c->args[1].s))) {
 		strv_push(list, xstrndup(s, (size_t)(hit - s)));
 		s = hit + strlen(c->args[1].s);
 	}
-	strv_add(list, s);
+	if (*c->args[1].s)
+		strv_add(list, s);
 	*ret = (struct val){ .kind = VAL_LIST, .list = *list };
 	return 0;
 }
@@ -289,7 +298,7 @@ static int index_one(struct call *c, const struct val *in, const struct val *at,
 	if (at->kind != VAL_INT)
 		return wrong(c, "cannot index slice/array with type string");
 	if (at->i < 0 || (size_t)at->i >= n)
-		return tmpl_fail(c->x, c->at, "error calling index: reflect: slice index out of range");
+		return tmpl_fail(c->x, c->at, "error calling index: index out of range: %lld", (long long)at->i);
 	if (in->kind == VAL_LIST)
 		*ret = (struct val){ .kind = VAL_STR, .s = in->list.v[at->i] };
 	else
@@ -333,7 +342,8 @@ static int f_slice(struct call *c, struct val *ret)
 	if (c->n < 3)
 		to = len;
 	if (from < 0 || to > len || from > to)
-		return wrong(c, "index out of range");
+		return tmpl_fail(c->x, c->at, "error calling slice: index out of range: %lld",
+				 (long long)(from < 0 || from > len ? from : to));
 	*ret = val_text(c->x, xstrndup(c->args[0].s + from, (size_t)(to - from)));
 	return 0;
 }

@@ -254,6 +254,8 @@ static int command(struct parser *p, struct tmpl_command *ret, const char *conte
 	}
 	if (ret->n == 0)
 		return fail(p, "missing value for %s", context);
+	if (ret->v[0].kind == OPER_FUNC) /* messages show the whole call */
+		ret->v[0].end = ret->v[ret->n - 1].end;
 	if (ret->n > 1 && ret->v[0].kind != OPER_FUNC && ret->v[0].fields.n == 0)
 		return fail(p, "can't give argument to non-function %.*s", (int)(ret->v[0].end - ret->v[0].at),
 			    p->src + ret->v[0].at);

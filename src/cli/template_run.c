@@ -10,9 +10,15 @@ int tmpl_fail(struct run *x, const struct operand *at, const char *fmt, ...)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
 	unsigned line = 1, column = 0;
+	size_t where = at->at; /* Go counts a chain of fields from its second member */
 	va_list ap;
 
-	for (size_t i = 0; i < at->at; i++) {
+	if (at->kind == OPER_DOT && at->fields.n > 1)
+		where += 1 + strlen(at->fields.v[0]);
+	else if (at->kind == OPER_VAR && at->fields.n > 0)
+		where += strlen(at->text);
+
+	for (size_t i = 0; i < where; i++) {
 		column++;
 		if (x->t->source[i] == '\n') {
 			line++;
@@ -194,8 +200,8 @@ static const struct jval *get_any_case(const struct jval *dict, const char *name
 	return j;
 }
 
-static int field(struct run *x, const struct operand *at, const struct val *from, const char *name, bool missing_ok,
-		 struct val *ret)
+static int field(struct run *x, const struct operand *at, const struct val *from, const char *name, bool last,
+		 bool missing_ok, struct val *ret)
 {
 	const struct jval *j;
 
@@ -208,7 +214,7 @@ static int field(struct run *x, const struct operand *at, const struct val *from
 	if (from->kind != VAL_TREE || jval_kind(from->j) != JVAL_DICT)
 		return tmpl_fail(x, at, "can't evaluate field %s in type interface {}", name);
 	j = get_any_case(from->j, name);
-	if (!j && !missing_ok && !known_absent(name)) {
+	if (!j && !missing_ok && !(last && known_absent(name))) {
 		char *method = x->env->method && from->j == x->env->root ? x->env->method(x->env->user, name, NULL)
 									 : NULL;
 
@@ -278,7 +284,7 @@ int tmpl_operand(struct run *x, const struct operand *o, bool missing_ok, struct
 	for (size_t i = 0; r >= 0 && i < o->fields.n; i++) {
 		struct val from = v;
 
-		r = field(x, o, &from, o->fields.v[i], missing_ok, &v);
+		r = field(x, o, &from, o->fields.v[i], i + 1 == o->fields.n, missing_ok, &v);
 	}
 	*ret = v;
 	return r < 0 ? r : 0;
