@@ -30,8 +30,8 @@ static int wait_fd(int fd, short events, int timeout_ms)
 /* Waiting is done by poll, never by socket options: those would follow the descriptor to its next owner. */
 static ssize_t receive(struct http_conn *c, void *buf, size_t n, int timeout_ms)
 {
-	if (c->error || c->body_error)
-		return c->error ? c->error : c->body_error;
+	if (c->body_error)
+		return c->body_error;
 	for (;;) {
 		ssize_t got = recv(c->fd, buf, n, timeout_ms > 0 ? MSG_DONTWAIT : 0);
 
@@ -40,7 +40,7 @@ static ssize_t receive(struct http_conn *c, void *buf, size_t n, int timeout_ms)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
-			return c->error = -errno;
+			return c->body_error = -errno;
 		int r = wait_fd(c->fd, POLLIN, timeout_ms);
 
 		if (r < 0)

@@ -20,8 +20,9 @@ struct http_conn {
 	struct strb in; /* bytes received; those before pos are used up */
 	size_t pos;
 	struct strb out; /* bytes to send */
-	int error;       /* first failure of the socket, sticky */
-	int body_error;  /* what was received is malformed or cut off, sticky; answering is still possible */
+	/* Sending and receiving fail apart: after a broken body an answer is still possible, and two threads may do one each. Sticky. */
+	int error;      /* of sending */
+	int body_error; /* of receiving, or malformed */
 
 	enum http_body body; /* BODY_NONE also when it is read to its end */
 	uint64_t left;       /* BODY_LENGTH */

@@ -5,7 +5,8 @@
  * another process; one side may stop sending while the other goes on.
  *
  * Strict: Content-Length beside Transfer-Encoding, repeated lengths, bare LF, folded headers, odd chunk sizes and the like are answered
- * with 400 and the connection is closed. Never raises SIGPIPE. One struct http_conn belongs to one thread. */
+ * with 400 and the connection is closed. Never raises SIGPIPE. One struct http_conn belongs to one thread, with one exception: once the
+ * response's head is made (http_stream_begin) and the first body bytes are read, another thread may read the rest of the body. */
 #pragma once
 
 #include "base/base.h"
@@ -78,7 +79,8 @@ int http_stream_write(struct http_conn *c, const void *p, size_t n);            
 int http_stream_flush(struct http_conn *c);
 int http_stream_end(struct http_conn *c);     /* the last chunk; done by itself when the handler returns */
 bool http_replied(const struct http_conn *c); /* a head is written: too late for an error */
-void http_abort(struct http_conn *c);         /* cut the connection: the client sees a stream without its end */
+void http_close_after(struct http_conn *c); /* no further request on this connection; before the head: says so in it */
+void http_abort(struct http_conn *c);       /* cut the connection: the client sees a stream without its end */
 
 /* Take-over. http_hijack = http_hijack_head + http_detach. The head is 101 UPGRADED with Upgrade: tcp (or what the client named) when
  * the client asked for an upgrade, and 200 otherwise. */

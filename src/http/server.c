@@ -165,6 +165,11 @@ bool http_is_chunked(const struct http_conn *c)
 	return c->chunked_out;
 }
 
+void http_close_after(struct http_conn *c)
+{
+	c->keep_alive = false;
+}
+
 void http_abort(struct http_conn *c)
 {
 	if (!c->error)

@@ -1,0 +1,182 @@
+/* api.c - the table of routes, and what every request has in common: version, headers, errors. */
+#include "api/request.h"
+
+/* clang-format off */
+/* Order matters: the first that fits. Plain paths stand before patterns that could match them. */
+static const struct route routes[] = {
+	{ "GET",    "/_ping",                        get_ping },
+	{ "HEAD",   "/_ping",                        get_ping },
+	{ "GET",    "/version",                      get_version },
+	{ "GET",    "/info",                         get_info },
+	{ "GET",    "/events",                       get_events },
+	{ "GET",    "/system/df",                    NULL },
+	{ "POST",   "/auth",                         NULL },
+
+	{ "GET",    "/containers/json",              containers_list },
+	{ "POST",   "/containers/create",            containers_create },
+	{ "POST",   "/containers/prune",             containers_prune },
+	{ "GET",    "/containers/{name}/json",       containers_inspect },
+	{ "GET",    "/containers/{name}/top",        containers_top },
+	{ "GET",    "/containers/{name}/logs",       containers_logs },
+	{ "GET",    "/containers/{name}/changes",    NULL },
+	{ "GET",    "/containers/{name}/export",     NULL },
+	{ "GET",    "/containers/{name}/stats",      NULL },
+	{ "GET",    "/containers/{name}/attach/ws",  NULL },
+	{ "HEAD",   "/containers/{name}/archive",    NULL },
+	{ "GET",    "/containers/{name}/archive",    NULL },
+	{ "PUT",    "/containers/{name}/archive",    NULL },
+	{ "POST",   "/containers/{name}/start",      containers_start },
+	{ "POST",   "/containers/{name}/stop",       containers_stop },
+	{ "POST",   "/containers/{name}/restart",    containers_restart },
+	{ "POST",   "/containers/{name}/kill",       containers_kill },
+	{ "POST",   "/containers/{name}/pause",      containers_pause },
+	{ "POST",   "/containers/{name}/unpause",    containers_unpause },
+	{ "POST",   "/containers/{name}/wait",       containers_wait },
+	{ "POST",   "/containers/{name}/rename",     containers_rename },
+	{ "POST",   "/containers/{name}/resize",     containers_resize },
+	{ "POST",   "/containers/{name}/attach",     containers_attach },
+	{ "POST",   "/containers/{name}/update",     NULL },
+	{ "POST",   "/containers/{name}/exec",       exec_new },
+	{ "DELETE", "/containers/{name}",            containers_remove },
+	{ "POST",   "/commit",                       NULL },
+
+	{ "POST",   "/exec/{name}/start",            exec_run },
+	{ "POST",   "/exec/{name}/resize",           exec_size },
+	{ "GET",    "/exec/{name}/json",             exec_show },
+
+	{ "GET",    "/images/json",                  image_list },
+	{ "GET",    "/images/search",                NULL },
+	{ "GET",    "/images/get",                   NULL },
+	{ "POST",   "/images/create",                image_create },
+	{ "POST",   "/images/load",                  image_load },
+	{ "POST",   "/images/prune",                 NULL },
+	{ "GET",    "/images/{name}/json",           image_inspect },
+	{ "GET",    "/images/{name}/history",        image_history },
+	{ "GET",    "/images/{name}/get",            NULL },
+	{ "POST",   "/images/{name}/push",           NULL },
+	{ "POST",   "/images/{name}/tag",            image_tag },
+	{ "DELETE", "/images/{name}",                image_remove },
+	{ "POST",   "/build",                        NULL },
+	{ "POST",   "/build/prune",                  NULL },
+	{ "POST",   "/build/cancel",                 NULL },
+	{ "POST",   "/session",                      NULL },
+	{ "POST",   "/grpc",                         NULL },
+	{ "GET",    "/distribution/{name}/json",     NULL },
+
+	{ "GET",    "/volumes",                      volume_list },
+	{ "POST",   "/volumes/create",               volume_create },
+	{ "POST",   "/volumes/prune",                volume_prune },
+	{ "GET",    "/volumes/{name}",               volume_inspect },
+	{ "PUT",    "/volumes/{name}",               swarm_absent },
+	{ "DELETE", "/volumes/{name}",               volume_remove },
+
+	{ "GET",    "/networks",                     network_list },
+	{ "GET",    "/networks/",                    network_list },
+	{ "POST",   "/networks/create",              NULL },
+	{ "POST",   "/networks/prune",               NULL },
+	{ "POST",   "/networks/{name}/connect",      NULL },
+	{ "POST",   "/networks/{name}/disconnect",   NULL },
+	{ "GET",    "/networks/{name}",              network_inspect },
+	{ "DELETE", "/networks/{name}",              NULL },
+
+	{ "GET",    "/plugins",                      plugins_list },
+	{ "POST",   "/swarm/init",                   NULL },
+	{ "POST",   "/swarm/join",                   NULL },
+	{ "POST",   "/swarm/leave",                  swarm_leave },
+	{ "POST",   "/swarm/update",                 swarm_absent },
+	{ "POST",   "/swarm/unlock",                 swarm_absent },
+	{ "GET",    "/swarm/unlockkey",              swarm_absent },
+	{ "GET",    "/swarm",                        swarm_absent },
+	{ "GET",    "/nodes",                        swarm_absent },
+	{ "GET",    "/nodes/{name}",                 swarm_absent },
+	{ "DELETE", "/nodes/{name}",                 swarm_absent },
+	{ "POST",   "/nodes/{name}/update",          swarm_absent },
+	{ "GET",    "/services",                     swarm_absent },
+	{ "POST",   "/services/create",              swarm_absent },
+	{ "GET",    "/services/{name}/logs",         swarm_absent },
+	{ "GET",    "/services/{name}",              swarm_absent },
+	{ "DELETE", "/services/{name}",              swarm_absent },
+	{ "POST",   "/services/{name}/update",       swarm_absent },
+	{ "GET",    "/tasks",                        swarm_absent },
+	{ "GET",    "/tasks/{name}/logs",            swarm_absent },
+	{ "GET",    "/tasks/{name}",                 swarm_absent },
+	{ "GET",    "/secrets",                      swarm_absent },
+	{ "POST",   "/secrets/create",               swarm_absent },
+	{ "GET",    "/secrets/{name}",               swarm_absent },
+	{ "DELETE", "/secrets/{name}",               swarm_absent },
+	{ "POST",   "/secrets/{name}/update",        swarm_absent },
+	{ "GET",    "/configs",                      swarm_absent },
+	{ "POST",   "/configs/create",               swarm_absent },
+	{ "GET",    "/configs/{name}",               swarm_absent },
+	{ "DELETE", "/configs/{name}",               swarm_absent },
+	{ "POST",   "/configs/{name}/update",        swarm_absent },
+};
+/* clang-format on */
+
+/* dockerd answers clients older than it knows in plain text: they may not read JSON errors. */
+static bool version_refused(struct request *q, int64_t major, int64_t minor, const char *text, size_t n)
+{
+	struct err e = ERR_INIT;
+
+	if (!text)
+		return false;
+	if (major < 1 || (major == 1 && minor < API_MIN_MINOR)) {
+		AUTO_FREE char *say = xasprintf(
+			"client version %.*s is too old. Minimum supported API version is %s, please upgrade "
+			"your client to a newer version",
+			(int)MIN(n, (size_t)200), text, API_MIN_VERSION);
+
+		http_set_header(q->conn, "X-Content-Type-Options", "nosniff");
+		(void)http_reply(q->conn, 400, "text/plain; charset=utf-8", say, strlen(say));
+		return true;
+	}
+	if (major > 1 || minor > API_VERSION_MINOR) {
+		int r = err_set(&e, ERR_INVALID, "client version %.*s is too new. Maximum supported API version is %s",
+				(int)MIN(n, (size_t)200), text, API_VERSION);
+
+		reply_error(q, r, &e);
+		return true;
+	}
+	q->minor = (unsigned)minor;
+	return false;
+}
+
+static int not_implemented(struct request *q, struct err *e)
+{
+	return err_set(e, ERR_NOT_IMPLEMENTED, "%s %s is not implemented by this engine yet", q->http->method,
+		       q->http->path);
+}
+
+void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
+{
+	const struct api *api = ctx;
+	struct request q = { .conn = c, .http = rq, .engine = api->engine, .minor = API_VERSION_MINOR };
+	struct err e = ERR_INIT;
+	int64_t major, minor;
+	const char *version;
+	size_t n_version;
+	const char *path = route_version(rq->path, &major, &minor, &version, &n_version);
+	const struct route *route = route_find(routes, ARRAY_LEN(routes), rq->method, path, &q.name);
+	int r;
+
+	http_set_header(c, "Api-Version", API_VERSION);
+	http_set_header(c, "Docker-Experimental", "false");
+	http_set_header(c, "Ostype", "linux");
+	http_set_header(c, "Server", "Hoy/" HOY_VERSION " (linux)");
+	if (!route && streq(rq->method, "OPTIONS")) {
+		(void)reply_empty(&q, 200);
+		return;
+	}
+	if (!route) {
+		r = err_set(&e, ERR_NOT_FOUND, "page not found");
+		reply_error(&q, r, &e);
+		return;
+	}
+	if (!version_refused(&q, major, minor, version, n_version)) {
+		r = (route->handle ? route->handle : not_implemented)(&q, &e);
+		if (r < 0)
+			reply_error(&q, r, &e);
+	}
+	free(q.name);
+	strb_done(&q.unread);
+}

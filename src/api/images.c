@@ -1,0 +1,222 @@
+/* images.c - the image routes. Load and import feed the body to a worker through a pipe while progress goes out. */
+#include "api/request.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+/* Clients up to API 1.42 cannot show an image that has neither name nor digest. */
+static void name_the_nameless(struct docker_image_summary *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (v[i].repo_tags.n || v[i].repo_digests.n)
+			continue;
+		strv_add(&v[i].repo_tags, "<none>:<none>");
+		strv_add(&v[i].repo_digests, "<none>@<none>");
+	}
+}
+
+/* Before 1.25 the name pattern had a parameter of its own. */
+static void add_old_filter(struct request *q, struct engine_filters *f)
+{
+	const char *name = q_str(q, "filter");
+
+	if (q->minor >= 41 || !*name)
+		return;
+	f->v = vec_grow(f->v, f->n, sizeof *f->v);
+	f->v[f->n].key = xstrdup("reference");
+	strv_add(&f->v[f->n++].values, name);
+}
+
+int image_list(struct request *q, struct err *e)
+{
+	AUTO_FILTERS struct engine_filters filters = { 0 };
+	struct docker_image_summary *v = NULL;
+	size_t n = 0;
+	int r = q_filters(q, &filters, e);
+
+	if (r < 0)
+		return r;
+	add_old_filter(q, &filters);
+	r = images_list(q->engine, q_bool(q, "all"), q_bool(q, "shared-size"), q_bool(q, "digests"), &filters, &v, &n,
+			e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		v[i].virtual_size = v[i].size;
+	if (q->minor < 43)
+		name_the_nameless(v, n);
+	return reply_list(q, &docker_image_summary_type, v, n);
+}
+
+int image_inspect(struct request *q, struct err *e)
+{
+	struct docker_image_inspect image = { 0 };
+	int r = images_inspect(q->engine, q->name, &image, e);
+
+	image.virtual_size = image.size;
+	if (r == 0)
+		r = reply_obj(q, 200, &docker_image_inspect_type, &image);
+	json_done(&docker_image_inspect_type, &image);
+	return r;
+}
+
+int image_history(struct request *q, struct err *e)
+{
+	struct docker_image_history_item *v = NULL;
+	size_t n = 0;
+	int r = images_history(q->engine, q->name, &v, &n, e);
+
+	return r < 0 ? r : reply_list(q, &docker_image_history_item_type, v, n);
+}
+
+int image_tag(struct request *q, struct err *e)
+{
+	int r = images_tag(q->engine, q->name, q_str(q, "repo"), q_str(q, "tag"), e);
+
+	return r < 0 ? r : reply_empty(q, 201);
+}
+
+int image_remove(struct request *q, struct err *e)
+{
+	struct docker_image_delete_item *v = NULL;
+	size_t n = 0;
+	int r = images_remove(q->engine, q->name, q_bool(q, "force"), q_bool(q, "noprune"), &v, &n, e);
+
+	return r < 0 ? r : reply_list(q, &docker_image_delete_item_type, v, n);
+}
+
+/* ---- bodies that become images ---- */
+struct feed {
+	struct http_conn *conn;
+	int to;
+	char first[65536]; /* read by the request's thread, so that "100 Continue" is sent from there */
+	size_t n_first;
+	int broken; /* the body ended badly; atomic */
+	int ended;  /* the thread is about to return; atomic */
+};
+
+static void *feed_body(void *p)
+{
+	struct feed *f = p;
+	AUTO_FD int to = f->to;
+	ssize_t n = (ssize_t)f->n_first;
+	sigset_t pipe_gone;
+
+	/* the engine may close its end early: that is an error number here, not a signal */
+	(void)sigemptyset(&pipe_gone);
+	(void)sigaddset(&pipe_gone, SIGPIPE);
+	(void)pthread_sigmask(SIG_BLOCK, &pipe_gone, NULL);
+	while (n > 0) {
+		if (to >= 0 && fd_write_all(to, f->first, (size_t)n) < 0)
+			fd_closep(&to); /* the client goes on sending until it has seen the answer: swallow it */
+		n = http_body_read(f->conn, f->first, sizeof f->first);
+	}
+	if (n < 0)
+		__atomic_store_n(&f->broken, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->ended, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void send_line(void *ctx, const char *json)
+{
+	struct request *q = ctx;
+	AUTO_FREE char *line = xasprintf("%s\r\n", json);
+
+	(void)http_stream_write(q->conn, line, strlen(line));
+	(void)http_stream_flush(q->conn);
+}
+
+/* The answer is under way, so its error is one more line. */
+static void send_error_line(struct request *q, int r, const struct err *e)
+{
+	const char *message = *e->msg ? e->msg : strerror(-r);
+	struct docker_progress_error detail = { .message = xstrdup(message) };
+	struct docker_progress line = { .error_detail = &detail, .error = xstrdup(message) };
+	AUTO_STRB struct strb text = STRB_INIT;
+
+	json_write(&docker_progress_type, &line, q->minor, &text);
+	send_line(q, text.s);
+	free(detail.message);
+	free(line.error);
+}
+
+typedef int body_job(struct request *q, int in_fd, const struct engine_progress *p, struct err *e);
+
+/* Starts the answer, then runs the job on the body. */
+static int run_on_body(struct request *q, body_job *job, struct err *e)
+{
+	struct engine_progress progress = { .line = send_line, .ctx = q };
+	AUTO_FREE struct feed *f = xcalloc(1, sizeof *f);
+	AUTO_FD int in = -1;
+	pthread_t thread;
+	ssize_t n = http_body_read(q->conn, f->first, sizeof f->first);
+	int ends[2], r;
+
+	if (n < 0)
+		return err_set(e, ERR_INVALID, "malformed or cut off request body");
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, -errno, "making a pipe");
+	in = ends[0];
+	f->conn = q->conn;
+	f->to = ends[1];
+	f->n_first = (size_t)n;
+	(void)http_stream_begin(q->conn, 200, "application/json");
+	r = pthread_create(&thread, NULL, feed_body, f);
+	if (r) {
+		fd_closep(&f->to);
+		http_abort(q->conn);
+		return err_sys(e, -r, "starting a thread");
+	}
+	r = job(q, in, &progress, e);
+	fd_closep(&in);
+	if (r >= 0 && __atomic_load_n(&f->broken, __ATOMIC_ACQUIRE))
+		r = err_set(e, ERR_INVALID, "unexpected EOF");
+	if (r < 0)
+		send_error_line(q, r, e);
+	(void)http_stream_end(q->conn);
+	if (!__atomic_load_n(&f->ended,
+			     __ATOMIC_ACQUIRE)) { /* body left over: the client has its answer, stop listening */
+		http_close_after(q->conn);
+		(void)shutdown(http_conn_fd(q->conn), SHUT_RD);
+	}
+	(void)pthread_join(thread, NULL);
+	return 0;
+}
+
+static int do_load(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
+{
+	return images_load(q->engine, in_fd, q_bool_or(q, "quiet", false), p, e);
+}
+
+int image_load(struct request *q, struct err *e)
+{
+	return run_on_body(q, do_load, e);
+}
+
+static int do_import(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
+{
+	AUTO_STRV struct strv changes = { 0 };
+	struct image_import_opts o = { .repo = q_str(q, "repo"),
+				       .tag = q_str(q, "tag"),
+				       .message = q_str(q, "message"),
+				       .platform = q_str(q, "platform"),
+				       .changes = &changes };
+
+	for (size_t i = 0; i < q->http->query.n; i++)
+		if (streq(q->http->query.v[i].k, "changes"))
+			strv_add(&changes, q->http->query.v[i].v);
+	return images_import(q->engine, in_fd, &o, p, e);
+}
+
+int image_create(struct request *q, struct err *e)
+{
+	if (*q_str(q, "fromImage"))
+		return err_set(e, ERR_NOT_IMPLEMENTED,
+			       "pulling %s: images from a registry are not implemented by this engine yet",
+			       q_str(q, "fromImage"));
+	if (!streq(q_str(q, "fromSrc"), "-"))
+		return err_set(e, ERR_NOT_IMPLEMENTED, "importing from a URL is not implemented by this engine yet");
+	return run_on_body(q, do_import, e);
+}
