@@ -48,7 +48,7 @@ static bool label_is(const struct strmap *labels, const char *want)
 	return v && (!eq || streq(v, eq + 1));
 }
 
-bool labels_match(const struct image *i, const struct strv *all)
+bool image_labels_match(const struct image *i, const struct strv *all)
 {
 	for (size_t k = 0; k < all->n; k++)
 		if (!label_is(&i->oci.config.labels, all->v[k]))
@@ -88,7 +88,7 @@ static bool wanted(const struct image_query *q, const struct window *w, const st
 		return false;
 	if (q->until_ns && i->created >= q->until_ns / 1000000000)
 		return false;
-	return labels_match(i, &q->labels);
+	return image_labels_match(i, &q->labels);
 }
 
 static bool shown(const struct image_query *q, const struct image_names *n, bool parent)

@@ -48,7 +48,7 @@ const char *arch_here(void); /* in Go's words: "amd64" */
 void tell(struct images *t, const char *action, const char *id, const char *name);
 void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
 
-bool labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */
+bool image_labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */
 
 /* changes.c: `--change` of import and commit; pure */
 int changes_apply(struct oci_config *c, const struct strv *changes, struct err *e);

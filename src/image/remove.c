@@ -295,7 +295,7 @@ static bool prunable(struct images *t, const struct image_prune *q, const struct
 	for (size_t i = 0; i < q->labels_not.n; i++) {
 		struct strv one = { .v = &q->labels_not.v[i], .n = 1 };
 
-		if (labels_match(row->image, &one))
+		if (image_labels_match(row->image, &one))
 			return false;
 	}
 	user = first_user(t, row->image->id, false);
