@@ -4,20 +4,20 @@
 /* clang-format off */
 /* Order matters: the first that fits. Plain paths stand before patterns that could match them. */
 static const struct route routes[] = {
-	{ "GET",    "/_ping",                        get_ping },
-	{ "HEAD",   "/_ping",                        get_ping },
-	{ "GET",    "/version",                      get_version },
-	{ "GET",    "/info",                         get_info },
-	{ "GET",    "/events",                       get_events },
+	{ "GET",    "/_ping",                        api_get_ping },
+	{ "HEAD",   "/_ping",                        api_get_ping },
+	{ "GET",    "/version",                      api_get_version },
+	{ "GET",    "/info",                         api_get_info },
+	{ "GET",    "/events",                       api_get_events },
 	{ "GET",    "/system/df",                    NULL },
 	{ "POST",   "/auth",                         NULL },
 
-	{ "GET",    "/containers/json",              containers_list },
-	{ "POST",   "/containers/create",            containers_create },
-	{ "POST",   "/containers/prune",             containers_prune },
-	{ "GET",    "/containers/{name}/json",       containers_inspect },
-	{ "GET",    "/containers/{name}/top",        containers_top },
-	{ "GET",    "/containers/{name}/logs",       containers_logs },
+	{ "GET",    "/containers/json",              api_containers_list },
+	{ "POST",   "/containers/create",            api_containers_create },
+	{ "POST",   "/containers/prune",             api_containers_prune },
+	{ "GET",    "/containers/{name}/json",       api_containers_inspect },
+	{ "GET",    "/containers/{name}/top",        api_containers_top },
+	{ "GET",    "/containers/{name}/logs",       api_containers_logs },
 	{ "GET",    "/containers/{name}/changes",    NULL },
 	{ "GET",    "/containers/{name}/export",     NULL },
 	{ "GET",    "/containers/{name}/stats",      NULL },
@@ -25,37 +25,37 @@ static const struct route routes[] = {
 	{ "HEAD",   "/containers/{name}/archive",    NULL },
 	{ "GET",    "/containers/{name}/archive",    NULL },
 	{ "PUT",    "/containers/{name}/archive",    NULL },
-	{ "POST",   "/containers/{name}/start",      containers_start },
-	{ "POST",   "/containers/{name}/stop",       containers_stop },
-	{ "POST",   "/containers/{name}/restart",    containers_restart },
-	{ "POST",   "/containers/{name}/kill",       containers_kill },
-	{ "POST",   "/containers/{name}/pause",      containers_pause },
-	{ "POST",   "/containers/{name}/unpause",    containers_unpause },
-	{ "POST",   "/containers/{name}/wait",       containers_wait },
-	{ "POST",   "/containers/{name}/rename",     containers_rename },
-	{ "POST",   "/containers/{name}/resize",     containers_resize },
-	{ "POST",   "/containers/{name}/attach",     containers_attach },
+	{ "POST",   "/containers/{name}/start",      api_containers_start },
+	{ "POST",   "/containers/{name}/stop",       api_containers_stop },
+	{ "POST",   "/containers/{name}/restart",    api_containers_restart },
+	{ "POST",   "/containers/{name}/kill",       api_containers_kill },
+	{ "POST",   "/containers/{name}/pause",      api_containers_pause },
+	{ "POST",   "/containers/{name}/unpause",    api_containers_unpause },
+	{ "POST",   "/containers/{name}/wait",       api_containers_wait },
+	{ "POST",   "/containers/{name}/rename",     api_containers_rename },
+	{ "POST",   "/containers/{name}/resize",     api_containers_resize },
+	{ "POST",   "/containers/{name}/attach",     api_containers_attach },
 	{ "POST",   "/containers/{name}/update",     NULL },
-	{ "POST",   "/containers/{name}/exec",       exec_new },
-	{ "DELETE", "/containers/{name}",            containers_remove },
+	{ "POST",   "/containers/{name}/exec",       api_exec_new },
+	{ "DELETE", "/containers/{name}",            api_containers_remove },
 	{ "POST",   "/commit",                       NULL },
 
-	{ "POST",   "/exec/{name}/start",            exec_run },
-	{ "POST",   "/exec/{name}/resize",           exec_size },
-	{ "GET",    "/exec/{name}/json",             exec_show },
+	{ "POST",   "/exec/{name}/start",            api_exec_run },
+	{ "POST",   "/exec/{name}/resize",           api_exec_size },
+	{ "GET",    "/exec/{name}/json",             api_exec_show },
 
-	{ "GET",    "/images/json",                  image_list },
+	{ "GET",    "/images/json",                  api_image_list },
 	{ "GET",    "/images/search",                NULL },
 	{ "GET",    "/images/get",                   NULL },
-	{ "POST",   "/images/create",                image_create },
-	{ "POST",   "/images/load",                  image_load },
+	{ "POST",   "/images/create",                api_image_create },
+	{ "POST",   "/images/load",                  api_image_load },
 	{ "POST",   "/images/prune",                 NULL },
-	{ "GET",    "/images/{name}/json",           image_inspect },
-	{ "GET",    "/images/{name}/history",        image_history },
+	{ "GET",    "/images/{name}/json",           api_image_inspect },
+	{ "GET",    "/images/{name}/history",        api_image_history },
 	{ "GET",    "/images/{name}/get",            NULL },
 	{ "POST",   "/images/{name}/push",           NULL },
-	{ "POST",   "/images/{name}/tag",            image_tag },
-	{ "DELETE", "/images/{name}",                image_remove },
+	{ "POST",   "/images/{name}/tag",            api_image_tag },
+	{ "DELETE", "/images/{name}",                api_image_remove },
 	{ "POST",   "/build",                        NULL },
 	{ "POST",   "/build/prune",                  NULL },
 	{ "POST",   "/build/cancel",                 NULL },
@@ -63,53 +63,53 @@ static const struct route routes[] = {
 	{ "POST",   "/grpc",                         NULL },
 	{ "GET",    "/distribution/{name}/json",     NULL },
 
-	{ "GET",    "/volumes",                      volume_list },
-	{ "POST",   "/volumes/create",               volume_create },
-	{ "POST",   "/volumes/prune",                volume_prune },
-	{ "GET",    "/volumes/{name}",               volume_inspect },
-	{ "PUT",    "/volumes/{name}",               swarm_absent },
-	{ "DELETE", "/volumes/{name}",               volume_remove },
+	{ "GET",    "/volumes",                      api_volume_list },
+	{ "POST",   "/volumes/create",               api_volume_create },
+	{ "POST",   "/volumes/prune",                api_volume_prune },
+	{ "GET",    "/volumes/{name}",               api_volume_inspect },
+	{ "PUT",    "/volumes/{name}",               api_swarm_absent },
+	{ "DELETE", "/volumes/{name}",               api_volume_remove },
 
-	{ "GET",    "/networks",                     network_list },
-	{ "GET",    "/networks/",                    network_list },
+	{ "GET",    "/networks",                     api_network_list },
+	{ "GET",    "/networks/",                    api_network_list },
 	{ "POST",   "/networks/create",              NULL },
 	{ "POST",   "/networks/prune",               NULL },
 	{ "POST",   "/networks/{name}/connect",      NULL },
 	{ "POST",   "/networks/{name}/disconnect",   NULL },
-	{ "GET",    "/networks/{name}",              network_inspect },
+	{ "GET",    "/networks/{name}",              api_network_inspect },
 	{ "DELETE", "/networks/{name}",              NULL },
 
-	{ "GET",    "/plugins",                      plugins_list },
+	{ "GET",    "/plugins",                      api_plugins_list },
 	{ "POST",   "/swarm/init",                   NULL },
 	{ "POST",   "/swarm/join",                   NULL },
-	{ "POST",   "/swarm/leave",                  swarm_leave },
-	{ "POST",   "/swarm/update",                 swarm_absent },
-	{ "POST",   "/swarm/unlock",                 swarm_absent },
-	{ "GET",    "/swarm/unlockkey",              swarm_absent },
-	{ "GET",    "/swarm",                        swarm_absent },
-	{ "GET",    "/nodes",                        swarm_absent },
-	{ "GET",    "/nodes/{name}",                 swarm_absent },
-	{ "DELETE", "/nodes/{name}",                 swarm_absent },
-	{ "POST",   "/nodes/{name}/update",          swarm_absent },
-	{ "GET",    "/services",                     swarm_absent },
-	{ "POST",   "/services/create",              swarm_absent },
-	{ "GET",    "/services/{name}/logs",         swarm_absent },
-	{ "GET",    "/services/{name}",              swarm_absent },
-	{ "DELETE", "/services/{name}",              swarm_absent },
-	{ "POST",   "/services/{name}/update",       swarm_absent },
-	{ "GET",    "/tasks",                        swarm_absent },
-	{ "GET",    "/tasks/{name}/logs",            swarm_absent },
-	{ "GET",    "/tasks/{name}",                 swarm_absent },
-	{ "GET",    "/secrets",                      swarm_absent },
-	{ "POST",   "/secrets/create",               swarm_absent },
-	{ "GET",    "/secrets/{name}",               swarm_absent },
-	{ "DELETE", "/secrets/{name}",               swarm_absent },
-	{ "POST",   "/secrets/{name}/update",        swarm_absent },
-	{ "GET",    "/configs",                      swarm_absent },
-	{ "POST",   "/configs/create",               swarm_absent },
-	{ "GET",    "/configs/{name}",               swarm_absent },
-	{ "DELETE", "/configs/{name}",               swarm_absent },
-	{ "POST",   "/configs/{name}/update",        swarm_absent },
+	{ "POST",   "/swarm/leave",                  api_swarm_leave },
+	{ "POST",   "/swarm/update",                 api_swarm_absent },
+	{ "POST",   "/swarm/unlock",                 api_swarm_absent },
+	{ "GET",    "/swarm/unlockkey",              api_swarm_absent },
+	{ "GET",    "/swarm",                        api_swarm_absent },
+	{ "GET",    "/nodes",                        api_swarm_absent },
+	{ "GET",    "/nodes/{name}",                 api_swarm_absent },
+	{ "DELETE", "/nodes/{name}",                 api_swarm_absent },
+	{ "POST",   "/nodes/{name}/update",          api_swarm_absent },
+	{ "GET",    "/services",                     api_swarm_absent },
+	{ "POST",   "/services/create",              api_swarm_absent },
+	{ "GET",    "/services/{name}/logs",         api_swarm_absent },
+	{ "GET",    "/services/{name}",              api_swarm_absent },
+	{ "DELETE", "/services/{name}",              api_swarm_absent },
+	{ "POST",   "/services/{name}/update",       api_swarm_absent },
+	{ "GET",    "/tasks",                        api_swarm_absent },
+	{ "GET",    "/tasks/{name}/logs",            api_swarm_absent },
+	{ "GET",    "/tasks/{name}",                 api_swarm_absent },
+	{ "GET",    "/secrets",                      api_swarm_absent },
+	{ "POST",   "/secrets/create",               api_swarm_absent },
+	{ "GET",    "/secrets/{name}",               api_swarm_absent },
+	{ "DELETE", "/secrets/{name}",               api_swarm_absent },
+	{ "POST",   "/secrets/{name}/update",        api_swarm_absent },
+	{ "GET",    "/configs",                      api_swarm_absent },
+	{ "POST",   "/configs/create",               api_swarm_absent },
+	{ "GET",    "/configs/{name}",               api_swarm_absent },
+	{ "DELETE", "/configs/{name}",               api_swarm_absent },
+	{ "POST",   "/configs/{name}/update",        api_swarm_absent },
 };
 /* clang-format on */
 
@@ -134,7 +134,7 @@ static bool version_refused(struct request *q, int64_t major, int64_t minor, con
 		int r = err_set(&e, ERR_INVALID, "client version %.*s is too new. Maximum supported API version is %s",
 				(int)MIN(n, (size_t)200), text, API_VERSION);
 
-		reply_error(q, r, &e);
+		api_reply_error(q, r, &e);
 		return true;
 	}
 	q->minor = (unsigned)minor;
@@ -155,8 +155,8 @@ void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
 	int64_t major, minor;
 	const char *version;
 	size_t n_version;
-	const char *path = route_version(rq->path, &major, &minor, &version, &n_version);
-	const struct route *route = route_find(routes, ARRAY_LEN(routes), rq->method, path, &q.name);
+	const char *path = api_route_version(rq->path, &major, &minor, &version, &n_version);
+	const struct route *route = api_route_find(routes, ARRAY_LEN(routes), rq->method, path, &q.name);
 	int r;
 
 	http_set_header(c, "Api-Version", API_VERSION);
@@ -164,18 +164,18 @@ void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
 	http_set_header(c, "Ostype", "linux");
 	http_set_header(c, "Server", "Hoy/" HOY_VERSION " (linux)");
 	if (!route && streq(rq->method, "OPTIONS")) {
-		(void)reply_empty(&q, 200);
+		(void)api_reply_empty(&q, 200);
 		return;
 	}
 	if (!route) {
 		r = err_set(&e, ERR_NOT_FOUND, "page not found");
-		reply_error(&q, r, &e);
+		api_reply_error(&q, r, &e);
 		return;
 	}
 	if (!version_refused(&q, major, minor, version, n_version)) {
 		r = (route->handle ? route->handle : not_implemented)(&q, &e);
 		if (r < 0)
-			reply_error(&q, r, &e);
+			api_reply_error(&q, r, &e);
 	}
 	free(q.name);
 	strb_done(&q.unread);

@@ -3,19 +3,21 @@
 
 #include <strings.h>
 
-int containers_list(struct request *q, struct err *e)
+int api_containers_list(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
-	struct container_list_opts o = { .all = q_bool(q, "all"), .size = q_bool(q, "size"), .filters = &filters };
+	struct container_list_opts o = { .all = api_q_bool(q, "all"),
+					 .size = api_q_bool(q, "size"),
+					 .filters = &filters };
 	struct docker_container_summary *v = NULL;
 	size_t n = 0;
-	int r = q_int(q, "limit", &o.limit, e);
+	int r = api_q_int(q, "limit", &o.limit, e);
 
 	if (r == 0)
-		r = q_filters(q, &filters, e);
+		r = api_q_filters(q, &filters, e);
 	if (r == 0)
 		r = container_list(q->engine, &o, &v, &n, e);
-	return r < 0 ? r : reply_list(q, &docker_container_summary_type, v, n);
+	return r < 0 ? r : api_reply_list(q, &docker_container_summary_type, v, n);
 }
 
 /* Is there anything of a Config beside the two other parts? In Go the embedded pointer would stay nil. */
@@ -49,7 +51,7 @@ static int read_create(struct request *q, struct docker_container_create_request
 	AUTO_FREE char *text = NULL;
 	struct jval *body = NULL;
 	size_t n = 0;
-	int r = q_text(q, &text, &n, e);
+	int r = api_q_text(q, &text, &n, e);
 
 	if (r < 0)
 		return r;
@@ -66,7 +68,7 @@ static int read_create(struct request *q, struct docker_container_create_request
 	return r;
 }
 
-int containers_create(struct request *q, struct err *e)
+int api_containers_create(struct request *q, struct err *e)
 {
 	struct docker_container_create_request rq = { 0 };
 	struct docker_container_create_response rs = { 0 };
@@ -74,34 +76,34 @@ int containers_create(struct request *q, struct err *e)
 
 	if (r == 0) {
 		fill_old_defaults(q, &rq.host_config);
-		r = container_create(q->engine, q_str(q, "name"), q_str(q, "platform"), &rq, &rs, e);
+		r = container_create(q->engine, api_q_str(q, "name"), api_q_str(q, "platform"), &rq, &rs, e);
 	}
 	if (r == 0)
-		r = reply_obj(q, 201, &docker_container_create_response_type, &rs);
+		r = api_reply_obj(q, 201, &docker_container_create_response_type, &rs);
 	json_done(&docker_container_create_request_type, &rq);
 	json_done(&docker_container_create_response_type, &rs);
 	return r;
 }
 
-int containers_inspect(struct request *q, struct err *e)
+int api_containers_inspect(struct request *q, struct err *e)
 {
 	struct docker_container_inspect c = { 0 };
-	int r = container_inspect(q->engine, q->name, q_bool(q, "size"), &c, e);
+	int r = container_inspect(q->engine, q->name, api_q_bool(q, "size"), &c, e);
 
 	if (r == 0 && c.host_config.console_size.n != 2) { /* Go's [2]uint has always two */
 		free(c.host_config.console_size.v);
 		c.host_config.console_size = (struct json_ints){ xcalloc(2, sizeof(int64_t)), 2 };
 	}
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_container_inspect_type, &c);
+		r = api_reply_obj(q, 200, &docker_container_inspect_type, &c);
 	json_done(&docker_container_inspect_type, &c);
 	return r;
 }
 
-int containers_top(struct request *q, struct err *e)
+int api_containers_top(struct request *q, struct err *e)
 {
 	struct docker_top top = { 0 };
-	const char *args = q_str(q, "ps_args");
+	const char *args = api_q_str(q, "ps_args");
 	struct strv *rows = NULL;
 	size_t n = 0;
 	int r = container_top(q->engine, q->name, *args ? args : "-ef", &top.titles, &rows, &n, e);
@@ -110,47 +112,47 @@ int containers_top(struct request *q, struct err *e)
 		VEC_ADD(&top.processes)->list = rows[i]; /* the row moves */
 	free(rows);
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_top_type, &top);
+		r = api_reply_obj(q, 200, &docker_top_type, &top);
 	json_done(&docker_top_type, &top);
 	return r;
 }
 
-int containers_logs(struct request *q, struct err *e)
+int api_containers_logs(struct request *q, struct err *e)
 {
-	struct logs_opts o = { .follow = q_bool(q, "follow"),
-			       .out = q_bool(q, "stdout"),
-			       .err = q_bool(q, "stderr"),
-			       .timestamps = q_bool(q, "timestamps"),
-			       .details = q_bool(q, "details"),
+	struct logs_opts o = { .follow = api_q_bool(q, "follow"),
+			       .out = api_q_bool(q, "stdout"),
+			       .err = api_q_bool(q, "stderr"),
+			       .timestamps = api_q_bool(q, "timestamps"),
+			       .details = api_q_bool(q, "details"),
 			       .tail = -1 };
-	struct engine_conn conn = conn_for_engine(q);
+	struct engine_conn conn = api_conn_for_engine(q);
 	int r;
 
 	if (!o.out && !o.err)
 		return err_set(e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
-	r = q_time(q, "since", &o.since_ns, e);
+	r = api_q_time(q, "since", &o.since_ns, e);
 	if (r == 0)
-		r = q_time(q, "until", &o.until_ns, e);
+		r = api_q_time(q, "until", &o.until_ns, e);
 	if (r < 0)
 		return r;
-	(void)str_to_i64(q_str(q, "tail"), &o.tail); /* "all" and whatever is no number: all */
+	(void)str_to_i64(api_q_str(q, "tail"), &o.tail); /* "all" and whatever is no number: all */
 	return container_logs(q->engine, q->name, &o, &conn, e);
 }
 
-int containers_attach(struct request *q, struct err *e)
+int api_containers_attach(struct request *q, struct err *e)
 {
-	struct attach_opts o = { .logs = q_bool(q, "logs"),
-				 .stream = q_bool(q, "stream"),
-				 .in = q_bool(q, "stdin"),
-				 .out = q_bool(q, "stdout"),
-				 .err = q_bool(q, "stderr"),
-				 .detach_keys = q_str(q, "detachKeys") };
-	struct engine_conn conn = conn_for_engine(q);
+	struct attach_opts o = { .logs = api_q_bool(q, "logs"),
+				 .stream = api_q_bool(q, "stream"),
+				 .in = api_q_bool(q, "stdin"),
+				 .out = api_q_bool(q, "stdout"),
+				 .err = api_q_bool(q, "stderr"),
+				 .detach_keys = api_q_str(q, "detachKeys") };
+	struct engine_conn conn = api_conn_for_engine(q);
 
 	return container_attach(q->engine, q->name, &o, &conn, e);
 }
 
-int containers_wait(struct request *q, struct err *e)
+int api_containers_wait(struct request *q, struct err *e)
 {
 	static const struct {
 		const char *word;
@@ -159,8 +161,8 @@ int containers_wait(struct request *q, struct err *e)
 		      { "not-running", WAIT_NOT_RUNNING },
 		      { "next-exit", WAIT_NEXT_EXIT },
 		      { "removed", WAIT_REMOVED } };
-	struct engine_conn conn = conn_for_engine(q);
-	const char *word = q_str(q, "condition");
+	struct engine_conn conn = api_conn_for_engine(q);
+	const char *word = api_q_str(q, "condition");
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (streq(words[i].word, word))
@@ -170,17 +172,17 @@ int containers_wait(struct request *q, struct err *e)
 
 static int done(struct request *q, int r)
 {
-	return r < 0 ? r : reply_empty(q, 204);
+	return r < 0 ? r : api_reply_empty(q, 204);
 }
 
-int containers_start(struct request *q, struct err *e)
+int api_containers_start(struct request *q, struct err *e)
 {
 	/* some clients send "{}" or "null": dockerd lets two bytes pass */
 	if (q->http->content_length > 2)
 		return err_set(e, ERR_INVALID,
 			       "starting container with non-empty request body was deprecated since API v1.22 and "
 			       "removed in v1.24");
-	if (*q_str(q, "checkpoint"))
+	if (*api_q_str(q, "checkpoint"))
 		return err_set(e, ERR_INVALID, "checkpoint is only supported in experimental mode");
 	return done(q, container_start(q->engine, q->name, e));
 }
@@ -190,60 +192,60 @@ typedef int stop_call(struct engine *en, const char *ref, const char *signal, in
 static int stop_with(struct request *q, stop_call *call, struct err *e)
 {
 	int64_t timeout_s = STOP_TIMEOUT_DEFAULT;
-	const char *signal = q->minor >= 42 ? q_str(q, "signal") : "";
-	int r = q_int(q, "t", &timeout_s, e);
+	const char *signal = q->minor >= 42 ? api_q_str(q, "signal") : "";
+	int r = api_q_int(q, "t", &timeout_s, e);
 
 	if (r < 0)
 		return r;
 	return done(q, call(q->engine, q->name, *signal ? signal : NULL, timeout_s, e));
 }
 
-int containers_stop(struct request *q, struct err *e)
+int api_containers_stop(struct request *q, struct err *e)
 {
 	return stop_with(q, container_stop, e);
 }
 
-int containers_restart(struct request *q, struct err *e)
+int api_containers_restart(struct request *q, struct err *e)
 {
 	return stop_with(q, container_restart, e);
 }
 
-int containers_kill(struct request *q, struct err *e)
+int api_containers_kill(struct request *q, struct err *e)
 {
-	const char *signal = q_str(q, "signal");
+	const char *signal = api_q_str(q, "signal");
 
 	return done(q, container_kill(q->engine, q->name, *signal ? signal : NULL, e));
 }
 
-int containers_pause(struct request *q, struct err *e)
+int api_containers_pause(struct request *q, struct err *e)
 {
 	return done(q, container_pause(q->engine, q->name, e));
 }
 
-int containers_unpause(struct request *q, struct err *e)
+int api_containers_unpause(struct request *q, struct err *e)
 {
 	return done(q, container_unpause(q->engine, q->name, e));
 }
 
-int containers_rename(struct request *q, struct err *e)
+int api_containers_rename(struct request *q, struct err *e)
 {
-	if (!*q_str(q, "name"))
+	if (!*api_q_str(q, "name"))
 		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
-	return done(q, container_rename(q->engine, q->name, q_str(q, "name"), e));
+	return done(q, container_rename(q->engine, q->name, api_q_str(q, "name"), e));
 }
 
-int containers_remove(struct request *q, struct err *e)
+int api_containers_remove(struct request *q, struct err *e)
 {
-	struct container_remove_opts o = { .force = q_bool(q, "force"),
-					   .volumes = q_bool(q, "v"),
-					   .link = q_bool(q, "link") };
+	struct container_remove_opts o = { .force = api_q_bool(q, "force"),
+					   .volumes = api_q_bool(q, "v"),
+					   .link = api_q_bool(q, "link") };
 
 	return done(q, container_remove(q->engine, q->name, &o, e));
 }
 
 static int q_side(struct request *q, const char *name, const char *word, uint32_t *ret, struct err *e)
 {
-	const char *s = q_str(q, name);
+	const char *s = api_q_str(q, name);
 	int r = str_to_u32(s, 10, ret);
 
 	if (r < 0)
@@ -263,52 +265,52 @@ static int resize_with(struct request *q, resize_call *call, struct err *e)
 		r = q_side(q, "w", "width", &cols, e);
 	if (r == 0)
 		r = call(q->engine, q->name, rows, cols, e);
-	return r < 0 ? r : reply_empty(q, 200);
+	return r < 0 ? r : api_reply_empty(q, 200);
 }
 
-int containers_resize(struct request *q, struct err *e)
+int api_containers_resize(struct request *q, struct err *e)
 {
 	return resize_with(q, container_resize, e);
 }
 
-int containers_prune(struct request *q, struct err *e)
+int api_containers_prune(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct docker_containers_pruned pruned = { 0 };
-	int r = q_filters(q, &filters, e);
+	int r = api_q_filters(q, &filters, e);
 
 	if (r == 0)
 		r = container_prune(q->engine, &filters, &pruned.deleted, &pruned.space_reclaimed, e);
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_containers_pruned_type, &pruned);
+		r = api_reply_obj(q, 200, &docker_containers_pruned_type, &pruned);
 	json_done(&docker_containers_pruned_type, &pruned);
 	return r;
 }
 
 /* ---- exec ---- */
-int exec_new(struct request *q, struct err *e)
+int api_exec_new(struct request *q, struct err *e)
 {
 	struct docker_exec_config config = { 0 };
 	struct docker_id id = { 0 };
-	int r = q_json(q, &docker_exec_config_type, &config, e);
+	int r = api_q_json(q, &docker_exec_config_type, &config, e);
 
 	if (r == 0 && !config.cmd.n)
 		r = err_set(e, ERR_INVALID, "No exec command specified");
 	if (r == 0)
 		r = exec_create(q->engine, q->name, &config, &id.id, e);
 	if (r == 0)
-		r = reply_obj(q, 201, &docker_id_type, &id);
+		r = api_reply_obj(q, 201, &docker_id_type, &id);
 	json_done(&docker_exec_config_type, &config);
 	json_done(&docker_id_type, &id);
 	return r;
 }
 
-int exec_run(struct request *q, struct err *e)
+int api_exec_run(struct request *q, struct err *e)
 {
 	struct docker_exec_start start = { 0 };
 	struct exec_start_opts o = { 0 };
-	struct engine_conn conn = conn_for_engine(q);
-	int r = q_json(q, &docker_exec_start_type, &start, e);
+	struct engine_conn conn = api_conn_for_engine(q);
+	int r = api_q_json(q, &docker_exec_start_type, &start, e);
 
 	o.detach = start.detach;
 	o.tty = start.tty;
@@ -320,22 +322,22 @@ int exec_run(struct request *q, struct err *e)
 	if (r == 0)
 		r = exec_start(q->engine, q->name, &o, o.detach ? NULL : &conn, e);
 	if (r == 0 && o.detach)
-		return reply_empty(q, 200);
+		return api_reply_empty(q, 200);
 	return r;
 }
 
-int exec_show(struct request *q, struct err *e)
+int api_exec_show(struct request *q, struct err *e)
 {
 	struct docker_exec_inspect x = { 0 };
 	int r = exec_inspect(q->engine, q->name, &x, e);
 
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_exec_inspect_type, &x);
+		r = api_reply_obj(q, 200, &docker_exec_inspect_type, &x);
 	json_done(&docker_exec_inspect_type, &x);
 	return r;
 }
 
-int exec_size(struct request *q, struct err *e)
+int api_exec_size(struct request *q, struct err *e)
 {
 	return resize_with(q, exec_resize, e);
 }

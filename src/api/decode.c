@@ -3,7 +3,7 @@
 
 #include <strings.h>
 
-const char *q_str(const struct request *q, const char *name)
+const char *api_q_str(const struct request *q, const char *name)
 {
 	const char *s = strmap_get(&q->http->query, name);
 
@@ -21,19 +21,19 @@ static bool truth(const char *s)
 	return true;
 }
 
-bool q_bool(const struct request *q, const char *name)
+bool api_q_bool(const struct request *q, const char *name)
 {
-	return truth(q_str(q, name));
+	return truth(api_q_str(q, name));
 }
 
-bool q_bool_or(const struct request *q, const char *name, bool absent)
+bool api_q_bool_or(const struct request *q, const char *name, bool absent)
 {
-	return strmap_get(&q->http->query, name) ? q_bool(q, name) : absent;
+	return strmap_get(&q->http->query, name) ? api_q_bool(q, name) : absent;
 }
 
-int q_int(const struct request *q, const char *name, int64_t *ret, struct err *e)
+int api_q_int(const struct request *q, const char *name, int64_t *ret, struct err *e)
 {
-	const char *s = q_str(q, name);
+	const char *s = api_q_str(q, name);
 	int r = *s ? str_to_i64(s, ret) : 0;
 
 	if (r < 0) /* ERR_SYSTEM, as dockerd: 500 */
@@ -42,9 +42,9 @@ int q_int(const struct request *q, const char *name, int64_t *ret, struct err *e
 	return 0;
 }
 
-int q_time(const struct request *q, const char *name, int64_t *ret_ns, struct err *e)
+int api_q_time(const struct request *q, const char *name, int64_t *ret_ns, struct err *e)
 {
-	const char *s = q_str(q, name), *dot = strchr(s, '.');
+	const char *s = api_q_str(q, name), *dot = strchr(s, '.');
 	AUTO_FREE char *whole = dot ? xstrndup(s, (size_t)(dot - s)) : xstrdup(s);
 	int64_t seconds = 0, nanos = 0, unit = 100000000;
 
@@ -87,7 +87,7 @@ static bool add_filter(struct engine_filters *ret, const char *key, const struct
 	return true;
 }
 
-int filters_parse(const char *text, struct engine_filters *ret, struct err *e)
+int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e)
 {
 	static const struct json_limits limits = { .bytes = 1 << 20, .depth = 4, .values = 10000 };
 	struct jval *tree = NULL;
@@ -112,9 +112,9 @@ int filters_parse(const char *text, struct engine_filters *ret, struct err *e)
 	return err_set(e, ERR_INVALID, "invalid filter");
 }
 
-int q_filters(const struct request *q, struct engine_filters *ret, struct err *e)
+int api_q_filters(const struct request *q, struct engine_filters *ret, struct err *e)
 {
-	return filters_parse(q_str(q, "filters"), ret, e);
+	return api_filters_parse(api_q_str(q, "filters"), ret, e);
 }
 
 static bool is_json_type(const char *type)
@@ -125,7 +125,7 @@ static bool is_json_type(const char *type)
 	return strncasecmp(type, want, n) == 0 && (!type[n] || strchr("; \t", type[n]));
 }
 
-int q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
+int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 {
 	const char *type = http_header(&q->http->headers, "Content-Type");
 	int r;
@@ -142,11 +142,11 @@ int q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 	return 0;
 }
 
-int q_json(struct request *q, const struct json_type *t, void *ret, struct err *e)
+int api_q_json(struct request *q, const struct json_type *t, void *ret, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	size_t n = 0;
-	int r = q_text(q, &text, &n, e);
+	int r = api_q_text(q, &text, &n, e);
 
 	if (r < 0)
 		return r;

@@ -20,7 +20,7 @@ static void name_the_nameless(struct docker_image_summary *v, size_t n)
 /* Before 1.25 the name pattern had a parameter of its own. */
 static void add_old_filter(struct request *q, struct engine_filters *f)
 {
-	const char *name = q_str(q, "filter");
+	const char *name = api_q_str(q, "filter");
 
 	if (q->minor >= 41 || !*name)
 		return;
@@ -29,62 +29,62 @@ static void add_old_filter(struct request *q, struct engine_filters *f)
 	strv_add(&f->v[f->n++].values, name);
 }
 
-int image_list(struct request *q, struct err *e)
+int api_image_list(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct docker_image_summary *v = NULL;
 	size_t n = 0;
-	int r = q_filters(q, &filters, e);
+	int r = api_q_filters(q, &filters, e);
 
 	if (r < 0)
 		return r;
 	add_old_filter(q, &filters);
-	r = images_list(q->engine, q_bool(q, "all"), q_bool(q, "shared-size"), q_bool(q, "digests"), &filters, &v, &n,
-			e);
+	r = images_list(q->engine, api_q_bool(q, "all"), api_q_bool(q, "shared-size"), api_q_bool(q, "digests"),
+			&filters, &v, &n, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++)
 		v[i].virtual_size = v[i].size;
 	if (q->minor < 43)
 		name_the_nameless(v, n);
-	return reply_list(q, &docker_image_summary_type, v, n);
+	return api_reply_list(q, &docker_image_summary_type, v, n);
 }
 
-int image_inspect(struct request *q, struct err *e)
+int api_image_inspect(struct request *q, struct err *e)
 {
 	struct docker_image_inspect image = { 0 };
 	int r = images_inspect(q->engine, q->name, &image, e);
 
 	image.virtual_size = image.size;
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_image_inspect_type, &image);
+		r = api_reply_obj(q, 200, &docker_image_inspect_type, &image);
 	json_done(&docker_image_inspect_type, &image);
 	return r;
 }
 
-int image_history(struct request *q, struct err *e)
+int api_image_history(struct request *q, struct err *e)
 {
 	struct docker_image_history_item *v = NULL;
 	size_t n = 0;
 	int r = images_history(q->engine, q->name, &v, &n, e);
 
-	return r < 0 ? r : reply_list(q, &docker_image_history_item_type, v, n);
+	return r < 0 ? r : api_reply_list(q, &docker_image_history_item_type, v, n);
 }
 
-int image_tag(struct request *q, struct err *e)
+int api_image_tag(struct request *q, struct err *e)
 {
-	int r = images_tag(q->engine, q->name, q_str(q, "repo"), q_str(q, "tag"), e);
+	int r = images_tag(q->engine, q->name, api_q_str(q, "repo"), api_q_str(q, "tag"), e);
 
-	return r < 0 ? r : reply_empty(q, 201);
+	return r < 0 ? r : api_reply_empty(q, 201);
 }
 
-int image_remove(struct request *q, struct err *e)
+int api_image_remove(struct request *q, struct err *e)
 {
 	struct docker_image_delete_item *v = NULL;
 	size_t n = 0;
-	int r = images_remove(q->engine, q->name, q_bool(q, "force"), q_bool(q, "noprune"), &v, &n, e);
+	int r = images_remove(q->engine, q->name, api_q_bool(q, "force"), api_q_bool(q, "noprune"), &v, &n, e);
 
-	return r < 0 ? r : reply_list(q, &docker_image_delete_item_type, v, n);
+	return r < 0 ? r : api_reply_list(q, &docker_image_delete_item_type, v, n);
 }
 
 /* ---- bodies that become images ---- */
@@ -187,10 +187,10 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 
 static int do_load(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
 {
-	return images_load(q->engine, in_fd, q_bool_or(q, "quiet", false), p, e);
+	return images_load(q->engine, in_fd, api_q_bool_or(q, "quiet", false), p, e);
 }
 
-int image_load(struct request *q, struct err *e)
+int api_image_load(struct request *q, struct err *e)
 {
 	return run_on_body(q, do_load, e);
 }
@@ -198,10 +198,10 @@ int image_load(struct request *q, struct err *e)
 static int do_import(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
 {
 	AUTO_STRV struct strv changes = { 0 };
-	struct image_import_opts o = { .repo = q_str(q, "repo"),
-				       .tag = q_str(q, "tag"),
-				       .message = q_str(q, "message"),
-				       .platform = q_str(q, "platform"),
+	struct image_import_opts o = { .repo = api_q_str(q, "repo"),
+				       .tag = api_q_str(q, "tag"),
+				       .message = api_q_str(q, "message"),
+				       .platform = api_q_str(q, "platform"),
 				       .changes = &changes };
 
 	for (size_t i = 0; i < q->http->query.n; i++)
@@ -210,13 +210,13 @@ static int do_import(struct request *q, int in_fd, const struct engine_progress 
 	return images_import(q->engine, in_fd, &o, p, e);
 }
 
-int image_create(struct request *q, struct err *e)
+int api_image_create(struct request *q, struct err *e)
 {
-	if (*q_str(q, "fromImage"))
+	if (*api_q_str(q, "fromImage"))
 		return err_set(e, ERR_NOT_IMPLEMENTED,
 			       "pulling %s: images from a registry are not implemented by this engine yet",
-			       q_str(q, "fromImage"));
-	if (!streq(q_str(q, "fromSrc"), "-"))
+			       api_q_str(q, "fromImage"));
+	if (!streq(api_q_str(q, "fromSrc"), "-"))
 		return err_set(e, ERR_NOT_IMPLEMENTED, "importing from a URL is not implemented by this engine yet");
 	return run_on_body(q, do_import, e);
 }

@@ -8,27 +8,27 @@ static const int statuses[] = {
 	[ERR_UNAVAILABLE] = 503, [ERR_NOT_IMPLEMENTED] = 501,
 };
 
-int status_of(const struct err *e, int r)
+int api_status_of(const struct err *e, int r)
 {
 	return e->kind < ARRAY_LEN(statuses) ? statuses[e->kind] : 500;
 }
 
-int reply_json(struct request *q, int status, const struct strb *text)
+int api_reply_json(struct request *q, int status, const struct strb *text)
 {
 	(void)http_reply(q->conn, status, "application/json", strb_str(text), text->len);
 	return 0;
 }
 
-int reply_obj(struct request *q, int status, const struct json_type *t, const void *obj)
+int api_reply_obj(struct request *q, int status, const struct json_type *t, const void *obj)
 {
 	AUTO_STRB struct strb out = STRB_INIT;
 
 	json_write(t, obj, q->minor, &out);
 	strb_addc(&out, '\n'); /* Go's encoder ends every document with one */
-	return reply_json(q, status, &out);
+	return api_reply_json(q, status, &out);
 }
 
-int reply_list(struct request *q, const struct json_type *t, void *v, size_t n)
+int api_reply_list(struct request *q, const struct json_type *t, void *v, size_t n)
 {
 	AUTO_STRB struct strb out = STRB_INIT;
 
@@ -37,26 +37,26 @@ int reply_list(struct request *q, const struct json_type *t, void *v, size_t n)
 	for (size_t i = 0; i < n; i++)
 		json_done(t, (char *)v + i * t->size);
 	free(v);
-	return reply_json(q, 200, &out);
+	return api_reply_json(q, 200, &out);
 }
 
-int reply_empty(struct request *q, int status)
+int api_reply_empty(struct request *q, int status)
 {
 	(void)http_reply(q->conn, status, NULL, "", 0);
 	return 0;
 }
 
-void reply_error(struct request *q, int r, const struct err *e)
+void api_reply_error(struct request *q, int r, const struct err *e)
 {
 	struct docker_error body = { .message = xstrdup(*e->msg ? e->msg : strerror(-r)) };
-	int status = status_of(e, r);
+	int status = api_status_of(e, r);
 
 	if (http_replied(q->conn))
 		http_abort(q->conn); /* too late to say it: the client must not take what it got for the whole */
 	else if (status == 304)
-		(void)reply_empty(q, status);
+		(void)api_reply_empty(q, status);
 	else
-		(void)reply_obj(q, status, &docker_error_type, &body);
+		(void)api_reply_obj(q, status, &docker_error_type, &body);
 	if (status == 500)
 		log_error("%s %s: %s", q->http->method, q->http->path, body.message);
 	json_done(&docker_error_type, &body);
@@ -116,7 +116,7 @@ static bool conn_gone(void *ctx)
 	return http_conn_gone(q->conn);
 }
 
-struct engine_conn conn_for_engine(struct request *q)
+struct engine_conn api_conn_for_engine(struct request *q)
 {
 	return (struct engine_conn){ .take = conn_take, .peek = conn_peek, .gone = conn_gone, .ctx = q };
 }

@@ -20,41 +20,46 @@ struct route {
 };
 
 /* The first route that fits; *ret_name is what {name} matched, NULL where there is none. */
-const struct route *route_find(const struct route *routes, size_t n, const char *method, const char *path,
-			       char **ret_name);
+const struct route *api_route_find(const struct route *routes, size_t n, const char *method, const char *path,
+				   char **ret_name);
 /* "/v1.41/info" -> *ret_rest "/info"; *ret_major, *ret_minor 0 where there is no version. *ret_text lent, n_text bytes. */
-const char *route_version(const char *path, int64_t *ret_major, int64_t *ret_minor, const char **ret_text,
-			  size_t *ret_n);
+const char *api_route_version(const char *path, int64_t *ret_major, int64_t *ret_minor, const char **ret_text,
+			      size_t *ret_n);
 
 /* ---- decoding ---- */
-const char *q_str(const struct request *q, const char *name); /* "" where absent */
-bool q_bool(const struct request *q, const char *name);       /* Docker's: "", 0, no, false, none are false */
-bool q_bool_or(const struct request *q, const char *name, bool absent);
-int q_int(const struct request *q, const char *name, int64_t *ret, struct err *e); /* untouched where absent or "" */
-int q_time(const struct request *q, const char *name, int64_t *ret_ns,
-	   struct err *e); /* seconds[.fraction]; 0 where absent */
-int q_filters(const struct request *q, struct engine_filters *ret, struct err *e);
-int filters_parse(const char *text, struct engine_filters *ret, struct err *e);
+const char *api_q_str(const struct request *q, const char *name); /* "" where absent */
+bool api_q_bool(const struct request *q, const char *name);       /* Docker's: "", 0, no, false, none are false */
+bool api_q_bool_or(const struct request *q, const char *name, bool absent);
+int api_q_int(const struct request *q, const char *name, int64_t *ret,
+	      struct err *e); /* untouched where absent or "" */
+int api_q_time(const struct request *q, const char *name, int64_t *ret_ns,
+	       struct err *e); /* seconds[.fraction]; 0 where absent */
+int api_q_filters(const struct request *q, struct engine_filters *ret, struct err *e);
+int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e);
 #define AUTO_FILTERS CLEANUP(engine_filters_done)
 #define BODY_MAX (16 << 20)
-int q_text(struct request *q, char **ret, size_t *ret_n, struct err *e); /* the body, which must call itself JSON */
-int q_json(struct request *q, const struct json_type *t, void *ret, struct err *e);
+int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e); /* the body, which must call itself JSON */
+int api_q_json(struct request *q, const struct json_type *t, void *ret, struct err *e);
 
 /* ---- answering ---- */
-int status_of(const struct err *e, int r);
-int reply_json(struct request *q, int status, const struct strb *text);
-int reply_obj(struct request *q, int status, const struct json_type *t, const void *obj);
+int api_status_of(const struct err *e, int r);
+int api_reply_json(struct request *q, int status, const struct strb *text);
+int api_reply_obj(struct request *q, int status, const struct json_type *t, const void *obj);
 /* Writes and releases an array as the engine returns them. */
-int reply_list(struct request *q, const struct json_type *t, void *v, size_t n);
-int reply_empty(struct request *q, int status);
-void reply_error(struct request *q, int r, const struct err *e);
-struct engine_conn conn_for_engine(struct request *q);
+int api_reply_list(struct request *q, const struct json_type *t, void *v, size_t n);
+int api_reply_empty(struct request *q, int status);
+void api_reply_error(struct request *q, int r, const struct err *e);
+struct engine_conn api_conn_for_engine(struct request *q);
 
 /* ---- handlers, by noun ---- */
-handler get_ping, get_version, get_info, get_events, swarm_absent, swarm_leave, plugins_list;
-handler containers_list, containers_create, containers_inspect, containers_top, containers_logs, containers_start,
-	containers_stop, containers_restart, containers_kill, containers_pause, containers_unpause, containers_wait,
-	containers_rename, containers_remove, containers_resize, containers_attach, containers_prune;
-handler exec_new, exec_run, exec_show, exec_size;
-handler image_list, image_inspect, image_history, image_tag, image_remove, image_load, image_create;
-handler volume_list, volume_create, volume_inspect, volume_remove, volume_prune, network_list, network_inspect;
+handler api_get_ping, api_get_version, api_get_info, api_get_events, api_swarm_absent, api_swarm_leave,
+	api_plugins_list;
+handler api_containers_list, api_containers_create, api_containers_inspect, api_containers_top, api_containers_logs,
+	api_containers_start, api_containers_stop, api_containers_restart, api_containers_kill, api_containers_pause,
+	api_containers_unpause, api_containers_wait, api_containers_rename, api_containers_remove,
+	api_containers_resize, api_containers_attach, api_containers_prune;
+handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
+handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
+	api_image_create;
+handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove, api_volume_prune, api_network_list,
+	api_network_inspect;

@@ -1,8 +1,8 @@
 /* route.c - which handler a method and a path belong to. Pure. */
 #include "api/request.h"
 
-const char *route_version(const char *path, int64_t *ret_major, int64_t *ret_minor, const char **ret_text,
-			  size_t *ret_n)
+const char *api_route_version(const char *path, int64_t *ret_major, int64_t *ret_minor, const char **ret_text,
+			      size_t *ret_n)
 {
 	const char *s = str_after(path, "/v");
 	size_t n = s ? strspn(s, "0123456789.") : 0;
@@ -36,8 +36,8 @@ static bool matches(const char *pattern, const char *path, char **ret_name)
 	return true;
 }
 
-const struct route *route_find(const struct route *routes, size_t n, const char *method, const char *path,
-			       char **ret_name)
+const struct route *api_route_find(const struct route *routes, size_t n, const char *method, const char *path,
+				   char **ret_name)
 {
 	*ret_name = NULL;
 	for (size_t i = 0; i < n; i++)

@@ -1,7 +1,7 @@
 /* system.c - ping, version, info, events, and the answers of a node outside any swarm. */
 #include "api/request.h"
 
-int get_ping(struct request *q, struct err *e)
+int api_get_ping(struct request *q, struct err *e)
 {
 	http_set_header(q->conn, "Builder-Version", "1"); /* no BuildKit: clients choose the classic builder */
 	http_set_header(q->conn, "Cache-Control", "no-cache, no-store, must-revalidate");
@@ -11,24 +11,24 @@ int get_ping(struct request *q, struct err *e)
 	return 0;
 }
 
-int get_version(struct request *q, struct err *e)
+int api_get_version(struct request *q, struct err *e)
 {
 	struct docker_version v = { 0 };
 	int r = engine_version(q->engine, &v, e);
 
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_version_type, &v);
+		r = api_reply_obj(q, 200, &docker_version_type, &v);
 	json_done(&docker_version_type, &v);
 	return r;
 }
 
-int get_info(struct request *q, struct err *e)
+int api_get_info(struct request *q, struct err *e)
 {
 	struct docker_info info = { 0 };
 	int r = engine_info(q->engine, &info, e);
 
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_info_type, &info);
+		r = api_reply_obj(q, 200, &docker_info_type, &info);
 	json_done(&docker_info_type, &info);
 	return r;
 }
@@ -53,21 +53,21 @@ static void send_events(struct request *q, struct events_sub *sub)
 	}
 }
 
-int get_events(struct request *q, struct err *e)
+int api_get_events(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct events_opts o = { .filters = &filters };
 	struct events_sub *sub = NULL;
-	int r = q_time(q, "since", &o.since_ns, e);
+	int r = api_q_time(q, "since", &o.since_ns, e);
 
 	if (r == 0)
-		r = q_time(q, "until", &o.until_ns, e);
+		r = api_q_time(q, "until", &o.until_ns, e);
 	if (r < 0)
 		return r;
 	if (o.until_ns && o.since_ns > o.until_ns)
-		return err_set(e, ERR_INVALID, "`since` time (%s) cannot be after `until` time (%s)", q_str(q, "since"),
-			       q_str(q, "until"));
-	r = q_filters(q, &filters, e);
+		return err_set(e, ERR_INVALID, "`since` time (%s) cannot be after `until` time (%s)",
+			       api_q_str(q, "since"), api_q_str(q, "until"));
+	r = api_q_filters(q, &filters, e);
 	if (r == 0)
 		r = events_subscribe(q->engine, &o, &sub, e);
 	if (r < 0)
@@ -77,13 +77,13 @@ int get_events(struct request *q, struct err *e)
 	return 0;
 }
 
-int plugins_list(struct request *q, struct err *e)
+int api_plugins_list(struct request *q, struct err *e)
 {
 	(void)http_reply(q->conn, 200, "application/json", "[]\n", 3);
 	return 0;
 }
 
-int swarm_absent(struct request *q, struct err *e)
+int api_swarm_absent(struct request *q, struct err *e)
 {
 	return err_set(e, ERR_UNAVAILABLE,
 		       "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to "
@@ -91,7 +91,7 @@ int swarm_absent(struct request *q, struct err *e)
 		       "and try again.");
 }
 
-int swarm_leave(struct request *q, struct err *e)
+int api_swarm_leave(struct request *q, struct err *e)
 {
 	return err_set(e, ERR_UNAVAILABLE, "This node is not part of a swarm");
 }

@@ -1,13 +1,13 @@
 /* volumes.c - the volume and network routes. */
 #include "api/request.h"
 
-int volume_list(struct request *q, struct err *e)
+int api_volume_list(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct docker_volume_list list = { 0 };
 	struct docker_volume *v = NULL;
 	size_t n = 0;
-	int r = q_filters(q, &filters, e);
+	int r = api_q_filters(q, &filters, e);
 
 	if (r == 0)
 		r = volumes_list(q->engine, &filters, &v, &n, e);
@@ -15,7 +15,7 @@ int volume_list(struct request *q, struct err *e)
 		*VEC_ADD(&list.volumes) = v[i]; /* they move */
 	free(v);
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_volume_list_type, &list);
+		r = api_reply_obj(q, 200, &docker_volume_list_type, &list);
 	json_done(&docker_volume_list_type, &list);
 	return r;
 }
@@ -23,16 +23,16 @@ int volume_list(struct request *q, struct err *e)
 static int reply_volume(struct request *q, int r, int status, struct docker_volume *v)
 {
 	if (r == 0)
-		r = reply_obj(q, status, &docker_volume_type, v);
+		r = api_reply_obj(q, status, &docker_volume_type, v);
 	json_done(&docker_volume_type, v);
 	return r;
 }
 
-int volume_create(struct request *q, struct err *e)
+int api_volume_create(struct request *q, struct err *e)
 {
 	struct docker_volume_create rq = { 0 };
 	struct docker_volume v = { 0 };
-	int r = q_json(q, &docker_volume_create_type, &rq, e);
+	int r = api_q_json(q, &docker_volume_create_type, &rq, e);
 
 	if (r == 0)
 		r = volumes_create(q->engine, &rq, &v, e);
@@ -40,53 +40,53 @@ int volume_create(struct request *q, struct err *e)
 	return reply_volume(q, r, 201, &v);
 }
 
-int volume_inspect(struct request *q, struct err *e)
+int api_volume_inspect(struct request *q, struct err *e)
 {
 	struct docker_volume v = { 0 };
 
 	return reply_volume(q, volumes_inspect(q->engine, q->name, &v, e), 200, &v);
 }
 
-int volume_remove(struct request *q, struct err *e)
+int api_volume_remove(struct request *q, struct err *e)
 {
-	int r = volumes_remove(q->engine, q->name, q_bool(q, "force"), e);
+	int r = volumes_remove(q->engine, q->name, api_q_bool(q, "force"), e);
 
-	return r < 0 ? r : reply_empty(q, 204);
+	return r < 0 ? r : api_reply_empty(q, 204);
 }
 
-int volume_prune(struct request *q, struct err *e)
+int api_volume_prune(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct docker_volumes_pruned pruned = { 0 };
-	int r = q_filters(q, &filters, e);
+	int r = api_q_filters(q, &filters, e);
 
 	if (r == 0)
 		r = volumes_prune(q->engine, &filters, &pruned.deleted, &pruned.space_reclaimed, e);
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_volumes_pruned_type, &pruned);
+		r = api_reply_obj(q, 200, &docker_volumes_pruned_type, &pruned);
 	json_done(&docker_volumes_pruned_type, &pruned);
 	return r;
 }
 
-int network_list(struct request *q, struct err *e)
+int api_network_list(struct request *q, struct err *e)
 {
 	AUTO_FILTERS struct engine_filters filters = { 0 };
 	struct docker_network_inspect *v = NULL;
 	size_t n = 0;
-	int r = q_filters(q, &filters, e);
+	int r = api_q_filters(q, &filters, e);
 
 	if (r == 0)
 		r = networks_list(q->engine, &filters, &v, &n, e);
-	return r < 0 ? r : reply_list(q, &docker_network_inspect_type, v, n);
+	return r < 0 ? r : api_reply_list(q, &docker_network_inspect_type, v, n);
 }
 
-int network_inspect(struct request *q, struct err *e)
+int api_network_inspect(struct request *q, struct err *e)
 {
 	struct docker_network_inspect net = { 0 };
 	int r = networks_inspect(q->engine, q->name, &net, e);
 
 	if (r == 0)
-		r = reply_obj(q, 200, &docker_network_inspect_type, &net);
+		r = api_reply_obj(q, 200, &docker_network_inspect_type, &net);
 	json_done(&docker_network_inspect_type, &net);
 	return r;
 }

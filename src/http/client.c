@@ -119,26 +119,26 @@ static int send_source(struct http_conn *c, const struct http_call *call)
 			c->keep_alive = false;
 			return 0;
 		}
-		conn_add_chunk(c, buf, (size_t)n);
+		http_conn_add_chunk(c, buf, (size_t)n);
 		if (c->error)
 			return 0;
 	}
 	strb_adds(&c->out, "0\r\n\r\n");
-	(void)conn_flush(c);
+	(void)http_conn_flush(c);
 	return 0;
 }
 
 static int read_answer(struct http_conn *c, struct http_response *ret, struct err *e)
 {
 	for (;;) {
-		ssize_t head = conn_read_head(c, 0, 60 * 1000);
+		ssize_t head = http_conn_read_head(c, 0, 60 * 1000);
 		int r;
 
 		if (head <= 0)
 			return err_set(e, ERR_UNAVAILABLE, "error during connect: %s",
 				       head == 0 || head == -ECONNRESET ? "EOF" : strerror((int)-head));
 		r = http_response_parse(c->in.s + c->pos, (size_t)head, ret, e);
-		conn_use(c, (size_t)head);
+		http_conn_use(c, (size_t)head);
 		if (r < 0)
 			return err_wrap(e, r, "malformed HTTP response");
 		if (ret->status >= 200 || ret->status == 101)
@@ -155,7 +155,7 @@ int http_call(struct http_conn *c, const struct http_call *call, struct http_res
 	add_request_head(c, call);
 	if (call->body && !call->source)
 		strb_add(&c->out, call->body, call->n_body);
-	(void)conn_flush(c);
+	(void)http_conn_flush(c);
 	r = call->source ? send_source(c, call) : 0;
 	if (r < 0)
 		return err_sys(e, r, "sending the request's body");
@@ -169,9 +169,9 @@ int http_call(struct http_conn *c, const struct http_call *call, struct http_res
 	bodyless = streq(call->method, "HEAD") || ret->status == 204 || ret->status == 304 || ret->status == 101;
 	c->keep_alive = c->keep_alive && !cut && ret->keep_alive && ret->status != 101;
 	if (bodyless)
-		conn_set_body(c, false, 0, false);
+		http_conn_set_body(c, false, 0, false);
 	else
-		conn_set_body(c, ret->chunked, ret->content_length, true);
+		http_conn_set_body(c, ret->chunked, ret->content_length, true);
 	if (c->body == BODY_TO_CLOSE)
 		c->keep_alive = false;
 	return 0;

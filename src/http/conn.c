@@ -7,7 +7,7 @@
 #define IN_STEP 16384
 #define OUT_MAX 16384
 
-void conn_use(struct http_conn *c, size_t n)
+void http_conn_use(struct http_conn *c, size_t n)
 {
 	c->pos += n;
 	if (c->pos == c->in.len) {
@@ -48,7 +48,7 @@ static ssize_t receive(struct http_conn *c, void *buf, size_t n, int timeout_ms)
 	}
 }
 
-int conn_fill(struct http_conn *c, int timeout_ms)
+int http_conn_fill(struct http_conn *c, int timeout_ms)
 {
 	ssize_t got;
 
@@ -65,7 +65,7 @@ int conn_fill(struct http_conn *c, int timeout_ms)
 	return (int)got;
 }
 
-int conn_send(struct http_conn *c, const void *p, size_t n)
+int http_conn_send(struct http_conn *c, const void *p, size_t n)
 {
 	const char *s = p;
 
@@ -84,15 +84,15 @@ int conn_send(struct http_conn *c, const void *p, size_t n)
 	return c->error;
 }
 
-int conn_flush(struct http_conn *c)
+int http_conn_flush(struct http_conn *c)
 {
-	int r = conn_send(c, c->out.s, c->out.len);
+	int r = http_conn_send(c, c->out.s, c->out.len);
 
 	strb_clear(&c->out);
 	return r;
 }
 
-ssize_t conn_read_head(struct http_conn *c, int idle_ms, int head_ms)
+ssize_t http_conn_read_head(struct http_conn *c, int idle_ms, int head_ms)
 {
 	int64_t deadline = 0;
 	size_t seen = 0;
@@ -118,13 +118,13 @@ ssize_t conn_read_head(struct http_conn *c, int idle_ms, int head_ms)
 		rest_ms = (int)((deadline - time_mono_ns()) / 1000000);
 		if (rest_ms <= 0)
 			return -ETIMEDOUT;
-		r = conn_fill(c, rest_ms);
+		r = http_conn_fill(c, rest_ms);
 		if (r <= 0)
 			return r < 0 ? r : n ? -ECONNRESET : 0;
 	}
 }
 
-void conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close)
+void http_conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close)
 {
 	c->chunks = (struct http_chunks){ 0 };
 	c->left = length > 0 ? (uint64_t)length : 0;
@@ -140,7 +140,7 @@ static ssize_t take_buffered(struct http_conn *c, void *buf, size_t n)
 {
 	n = MIN(n, c->in.len - c->pos);
 	memcpy(buf, c->in.s + c->pos, n);
-	conn_use(c, n);
+	http_conn_use(c, n);
 	return (ssize_t)n;
 }
 
@@ -174,7 +174,7 @@ static ssize_t read_chunked(struct http_conn *c, void *buf, size_t n)
 		ssize_t used;
 
 		if (c->in.len == c->pos) {
-			int r = conn_fill(c, 0);
+			int r = http_conn_fill(c, 0);
 
 			if (r <= 0)
 				return r < 0 ? r : (c->body_error = -EPROTO);
@@ -196,7 +196,7 @@ static ssize_t read_chunked(struct http_conn *c, void *buf, size_t n)
 		}
 		if (n_data)
 			memcpy(buf, data, n_data);
-		conn_use(c, (size_t)used);
+		http_conn_use(c, (size_t)used);
 		if (c->chunks.state == CHUNK_DONE)
 			c->body = BODY_NONE;
 		if (n_data || c->body == BODY_NONE)
@@ -213,7 +213,7 @@ ssize_t http_body_read(struct http_conn *c, void *buf, size_t n)
 	if (c->want_continue) {
 		c->want_continue = false;
 		strb_adds(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
-		int r = conn_flush(c);
+		int r = http_conn_flush(c);
 
 		if (r < 0)
 			return r;
@@ -247,7 +247,7 @@ int http_body_text(struct http_conn *c, size_t max, char **ret, size_t *ret_n)
 	return 0;
 }
 
-void conn_add_chunk(struct http_conn *c, const void *p, size_t n)
+void http_conn_add_chunk(struct http_conn *c, const void *p, size_t n)
 {
 	if (!n)
 		return; /* would be the last one */
@@ -255,7 +255,7 @@ void conn_add_chunk(struct http_conn *c, const void *p, size_t n)
 	strb_add(&c->out, p, n);
 	strb_add(&c->out, "\r\n", 2);
 	if (c->out.len >= OUT_MAX)
-		(void)conn_flush(c);
+		(void)http_conn_flush(c);
 }
 
 int http_conn_fd(const struct http_conn *c)
@@ -289,11 +289,11 @@ int http_detach(struct http_conn *c, int *ret_fd, struct strb *ret_unread)
 			return (int)got;
 		budget -= (size_t)got;
 	}
-	r = conn_flush(c);
+	r = http_conn_flush(c);
 	if (r < 0)
 		return r;
 	strb_add(ret_unread, strb_str(&c->in) + c->pos, c->in.len - c->pos);
-	conn_use(c, c->in.len - c->pos);
+	http_conn_use(c, c->in.len - c->pos);
 	*ret_fd = TAKE_FD(c->fd);
 	c->taken = true;
 	return 0;

@@ -36,12 +36,12 @@ struct http_conn {
 	const char *upgrade; /* lent from the request */
 };
 
-int conn_fill(struct http_conn *c,
-	      int timeout_ms); /* receives more; count, 0 = end of file, -errno (-ETIMEDOUT); timeout 0 = none */
-int conn_send(struct http_conn *c, const void *p, size_t n);
-int conn_flush(struct http_conn *c);
+int http_conn_fill(struct http_conn *c,
+		   int timeout_ms); /* receives more; count, 0 = end of file, -errno (-ETIMEDOUT); timeout 0 = none */
+int http_conn_send(struct http_conn *c, const void *p, size_t n);
+int http_conn_flush(struct http_conn *c);
 /* The next head: its length (it starts at in.s + pos), 0 = end of file before its first byte, or -errno as http_head_len. */
-ssize_t conn_read_head(struct http_conn *c, int idle_ms, int head_ms);
-void conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close);
-void conn_add_chunk(struct http_conn *c, const void *p, size_t n);
-void conn_use(struct http_conn *c, size_t n); /* n received bytes are used up */
+ssize_t http_conn_read_head(struct http_conn *c, int idle_ms, int head_ms);
+void http_conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close);
+void http_conn_add_chunk(struct http_conn *c, const void *p, size_t n);
+void http_conn_use(struct http_conn *c, size_t n); /* n received bytes are used up */

@@ -108,10 +108,10 @@ int http_reply(struct http_conn *c, int status, const char *content_type, const 
 		n = 0;
 	if (n <= 65536) {
 		strb_add(&c->out, body, n);
-		return conn_flush(c);
+		return http_conn_flush(c);
 	}
-	(void)conn_flush(c);
-	return conn_send(c, body, n);
+	(void)http_conn_flush(c);
+	return http_conn_send(c, body, n);
 }
 
 int http_stream_begin(struct http_conn *c, int status, const char *content_type)
@@ -134,15 +134,15 @@ int http_stream_write(struct http_conn *c, const void *p, size_t n)
 	if (c->head_only || c->error)
 		return c->error;
 	if (c->chunked_out)
-		conn_add_chunk(c, p, n);
+		http_conn_add_chunk(c, p, n);
 	else
 		strb_add(&c->out, p, n);
-	return c->out.len >= 16384 ? conn_flush(c) : c->error;
+	return c->out.len >= 16384 ? http_conn_flush(c) : c->error;
 }
 
 int http_stream_flush(struct http_conn *c)
 {
-	return c->taken ? -EINVAL : conn_flush(c);
+	return c->taken ? -EINVAL : http_conn_flush(c);
 }
 
 int http_stream_end(struct http_conn *c)
@@ -152,7 +152,7 @@ int http_stream_end(struct http_conn *c)
 	c->progress = REPLY_DONE;
 	if (c->chunked_out && !c->head_only)
 		strb_adds(&c->out, "0\r\n\r\n");
-	return conn_flush(c);
+	return http_conn_flush(c);
 }
 
 bool http_replied(const struct http_conn *c)
@@ -189,7 +189,7 @@ int http_hijack_head(struct http_conn *c, const char *content_type)
 	strb_adds(&c->out, "\r\n");
 	c->progress = REPLY_DONE;
 	c->keep_alive = false;
-	return conn_flush(c);
+	return http_conn_flush(c);
 }
 
 int http_hijack(struct http_conn *c, const char *content_type, int *ret_fd, struct strb *ret_unread)
@@ -238,7 +238,7 @@ static void run_handler(struct http_conn *c, const struct http_request *rq, http
 	c->minor = rq->minor;
 	c->want_continue = rq->expect_continue;
 	c->upgrade = rq->upgrade ? http_header(&rq->headers, "Upgrade") : NULL;
-	conn_set_body(c, rq->chunked, rq->content_length, false);
+	http_conn_set_body(c, rq->chunked, rq->content_length, false);
 	handler(c, rq, ctx);
 	c->upgrade = NULL;
 	if (c->taken)
@@ -261,7 +261,7 @@ static bool serve_one(struct http_conn *c, const struct http_serve_opts *opts, h
 	c->progress = REPLY_NONE;
 	c->head_only = c->chunked_out = c->want_continue = false;
 	c->body = BODY_NONE;
-	head = conn_read_head(c, opts->idle_ms, opts->head_ms);
+	head = http_conn_read_head(c, opts->idle_ms, opts->head_ms);
 	if (head == 0 || c->error || (head == -ETIMEDOUT && c->in.len == c->pos))
 		return false;
 	if (head < 0) {
@@ -269,7 +269,7 @@ static bool serve_one(struct http_conn *c, const struct http_serve_opts *opts, h
 		return false;
 	}
 	r = http_request_parse(c->in.s + c->pos, (size_t)head, &rq, &e);
-	conn_use(c, (size_t)head);
+	http_conn_use(c, (size_t)head);
 	if (r < 0) {
 		refuse(c, r, e.msg);
 		return false;
