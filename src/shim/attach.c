@@ -44,7 +44,10 @@ static bool input_end(struct conn *c)
 	loop_want(&c->shim->loop, &c->src, c->src.want & ~(uint32_t)EPOLLIN);
 	if (closes_stdin(c)) {
 		io_input_end(c->io);
-		return true;
+		if (!c->away)
+			return true;
+		conn_close(c);
+		return false;
 	}
 	conn_end(c);
 	return false;
@@ -53,22 +56,22 @@ static bool input_end(struct conn *c)
 bool attach_ready(struct conn *c, uint32_t events)
 {
 	char buf[INPUT_READ];
-	bool away = false, wants = c->flags & SHIM_IO_STDIN;
+	bool away = false;
 	ssize_t n;
 
 	if (!c->io)
 		return true;
-	if (!(events & EPOLLIN)) { /* gone altogether */
-		if (wants && !c->input_over && closes_stdin(c))
-			io_input_end(c->io);
-		conn_close(c);
-		return false;
-	}
+	if (!(events & EPOLLIN))
+		return conn_lost(c);
 	n = recv(c->src.fd, buf, sizeof buf, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (n < 0)
-		return attach_ready(c, EPOLLHUP);
+	if (n < 0) { /* reset: as if it had ended, only sooner */
+		c->away = true;
+		strb_done(&c->out);
+		c->out_done = 0;
+		n = 0;
+	}
 	if (n == 0)
 		return input_end(c);
 	input(c, buf, (size_t)n, &away);
@@ -78,7 +81,7 @@ bool attach_ready(struct conn *c, uint32_t events)
 void attach_balance(struct conn *c)
 {
 	bool read = c->flags & SHIM_IO_STDIN && !c->input_over && !c->ending && c->io->queue.len < STDIN_FULL;
-	uint32_t want = EPOLLHUP | (conn_pending(c) && !c->hold ? EPOLLOUT : 0) | (read ? EPOLLIN : 0);
+	uint32_t want = (c->away ? 0 : EPOLLHUP) | (conn_pending(c) && !c->hold ? EPOLLOUT : 0) | (read ? EPOLLIN : 0);
 
 	loop_want(&c->shim->loop, &c->src, want);
 }

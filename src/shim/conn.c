@@ -40,7 +40,7 @@ void conn_close(struct conn *c)
 
 static void update(struct conn *c)
 {
-	uint32_t want = EPOLLHUP;
+	uint32_t want = c->away ? 0 : EPOLLHUP;
 
 	if ((conn_pending(c) && !c->hold) || c->more)
 		want |= EPOLLOUT;
@@ -75,6 +75,20 @@ static bool finish(struct conn *c)
 	return true;
 }
 
+/* A client may send its input and vanish: the process still gets all of it. */
+bool conn_lost(struct conn *c)
+{
+	if (c->away || !c->io || c->input_over || c->ending || !(c->flags & SHIM_IO_STDIN)) {
+		conn_close(c);
+		return false;
+	}
+	c->away = true;
+	strb_done(&c->out);
+	c->out_done = 0;
+	io_balance(c->io);
+	return true;
+}
+
 bool conn_flush(struct conn *c)
 {
 	while (!c->hold && conn_pending(c)) {
@@ -84,10 +98,8 @@ bool conn_flush(struct conn *c)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
-		if (n < 0) {
-			conn_close(c);
-			return false;
-		}
+		if (n < 0)
+			return conn_lost(c);
 		c->out_done += (size_t)n;
 	}
 	if (conn_pending(c) == 0) {
@@ -122,7 +134,7 @@ bool conn_write(struct conn *c, enum stream_id id, const char *p, size_t n)
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
 	size_t sent = 0;
 
-	if (c->ending || n == 0)
+	if (c->ending || c->away || n == 0)
 		return true;
 	stream_head(head, id, (uint32_t)n);
 	if (chunked) {
@@ -132,10 +144,8 @@ bool conn_write(struct conn *c, enum stream_id id, const char *p, size_t n)
 	if (!c->hold && conn_pending(c) == 0) { /* the usual case needs no copy */
 		ssize_t r = sendmsg(c->src.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-		if (r < 0 && errno != EAGAIN && errno != EINTR) {
-			conn_close(c);
-			return false;
-		}
+		if (r < 0 && errno != EAGAIN && errno != EINTR)
+			return conn_lost(c);
 		sent = r > 0 ? (size_t)r : 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(iov); i++) {

@@ -92,6 +92,7 @@ struct conn {
 	bool ending;      /* close when out is empty */
 	bool lingering;   /* our side is shut, waiting for the peer's end */
 	bool input_over;  /* the peer's side is shut */
+	bool away;        /* the peer reads no more, but what it sent before is still to be taken */
 	int64_t deadline; /* of lingering */
 
 	struct io *io; /* attach */
@@ -104,9 +105,10 @@ struct conn {
 	uint32_t condition;            /* wait */
 };
 struct conn *conn_new(struct shim *s, int fd, enum conn_kind kind, uint32_t flags);
-void conn_close(struct conn *c);                                             /* at once; c is gone */
-void conn_end(struct conn *c);                                               /* after its output; c may be gone */
-bool conn_flush(struct conn *c);                                             /* false = c is gone */
+void conn_close(struct conn *c); /* at once; c is gone */
+void conn_end(struct conn *c);   /* after its output; c may be gone */
+bool conn_flush(struct conn *c); /* false = c is gone */
+bool conn_lost(struct conn *c);  /* the peer is not there any more; false = c is gone */
 bool conn_write(struct conn *c, enum stream_id id, const char *p, size_t n); /* framed as its flags say; false = gone */
 static inline size_t conn_pending(const struct conn *c)
 {

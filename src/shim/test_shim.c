@@ -474,6 +474,24 @@ static void test_unread_input_does_not_reset_the_connection(void **state)
 	(void)close(c);
 }
 
+static void test_input_of_a_client_that_vanished_arrives(void **state)
+{
+	static char text[100000];
+	AUTO_FREE char *log = NULL;
+	int c;
+
+	memset(text, 'x', sizeof text);
+	config(SHIM_CFG_OPEN_STDIN | SHIM_CFG_STDIN_ONCE);
+	c = attach(ALL, "", "");
+	(void)start("echo noise; sleep 0.3; echo noise; wc -c", false);
+	assert_int_equal(write(c, text, sizeof text), sizeof text);
+	assert_int_equal(write(c, text, sizeof text), sizeof text); /* more than pipe and queue hold */
+	(void)close(c);
+	assert_int_equal(wait_event(SHIM_EV_EXIT)->a, 0);
+	log = log_text();
+	assert_non_null(strstr(log, "200000"));
+}
+
 static void test_several_clients_see_the_same(void **state)
 {
 	int c[5];
@@ -1041,7 +1059,7 @@ static void test_waiters_and_acknowledgement(void **state)
 
 static void make_root(void)
 {
-	static const char *const names[] = { "sh", "cat", "echo", "sleep", "stty", "hostname", "ls", "true" };
+	static const char *const names[] = { "sh", "cat", "echo", "sleep", "stty", "hostname", "ls", "true", "wc" };
 	AUTO_FREE char *bin = path_join(temp, "root/bin"), *box = path_join(bin, "busybox");
 	static const char *const dirs[] = { "root/proc", "root/dev", "root/sys", "root/tmp", "root/etc" };
 	AUTO_FREE char *bytes = NULL;
@@ -1073,6 +1091,7 @@ int main(int argc, char **argv)
 		EACH(test_missing_program_is_reported),
 		EACH(test_attach_gets_frames_and_closes_stdin_once),
 		EACH(test_unread_input_does_not_reset_the_connection),
+		EACH(test_input_of_a_client_that_vanished_arrives),
 		EACH(test_several_clients_see_the_same),
 		EACH(test_slow_client_blocks_but_loses_nothing),
 		EACH(test_client_that_vanishes_does_not_block),
