@@ -125,9 +125,9 @@ static bool overlaps_any(struct ip4_net net, const struct ip4_net *v, size_t n)
 bool pool_choose(const struct strv *pools, const struct ip4_net *taken, size_t n_taken, struct ip4_net *ret)
 {
 	for (size_t i = 0; i < pools->n; i++) {
-		struct pool p;
+		struct pool p = { 0 };
 
-		if (pool_parse(pools->v[i], &p, NULL) < 0)
+		if (pool_parse(pools->v[i], &p, NULL) < 0 || p.size <= 0)
 			continue;
 		for (uint32_t k = 0; k < 1u << (p.size - p.base.len); k++) {
 			struct ip4_net net = { .ip = p.base.ip + (k << (32 - p.size)), .len = p.size };

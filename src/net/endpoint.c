@@ -51,7 +51,7 @@ static int prepare_bridge(struct network *w, const struct net_endpoint_req *req,
 {
 	char ip_text[IP4_TEXT_MAX], mac[18];
 	uint8_t bytes[6];
-	uint32_t ip;
+	uint32_t ip = 0;
 	int r;
 
 	if (!w->used.bits)

@@ -438,9 +438,8 @@ static int insert_integration(struct net *n, struct err *e)
 
 int firewall_integrate(struct net *n, struct err *e)
 {
-	AUTO_FREE struct nft_chain_info *chains = NULL;
 	AUTO_FREE uint64_t *handles = NULL;
-	struct nft_chains all = { 0 };
+	AUTO_CHAINS struct nft_chains all = { 0 };
 	bool there = false;
 	int r;
 
@@ -448,7 +447,6 @@ int firewall_integrate(struct net *n, struct err *e)
 		return 0;
 	pthread_mutex_lock(&n->io_lock);
 	r = nft_chains_get(n->nft_fd, &all, e);
-	chains = all.v;
 	for (size_t i = 0; i < all.n; i++)
 		there = there || chain_is(&all.v[i], FAMILY, DOCKER_TABLE, DOCKER_CHAIN);
 	if (r >= 0 && there) {
@@ -495,10 +493,9 @@ static const char *family_name(int family)
  * DOCKER-USER, and our rules stand there. */
 int firewall_blocker(struct net *n, char **ret, bool *ret_passed, struct err *e)
 {
-	AUTO_FREE struct nft_chain_info *chains = NULL;
 	AUTO_FREE uint64_t *handles = NULL;
 	AUTO_STRB struct strb text = STRB_INIT;
-	struct nft_chains all = { 0 };
+	AUTO_CHAINS struct nft_chains all = { 0 };
 	bool docker = true, legacy = false;
 	int r, ours = 0;
 
@@ -509,7 +506,6 @@ int firewall_blocker(struct net *n, char **ret, bool *ret_passed, struct err *e)
 	pthread_mutex_unlock(&n->io_lock);
 	if (r < 0)
 		return r;
-	chains = all.v;
 	for (size_t i = 0; i < all.n; i++) {
 		const struct nft_chain_info *c = &all.v[i];
 

@@ -318,9 +318,8 @@ struct plan { /* of the bridge: its gateway's address and network */
 /* --bip, else what the link already has, else what it had before, else the first pool that nothing on this host uses */
 static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex, struct plan *ret, struct err *e)
 {
-	AUTO_FREE struct rtnl_subnet *owned = NULL;
 	AUTO_FREE struct ip4_net *taken = NULL;
-	struct rtnl_subnets known = { 0 };
+	AUTO_SUBNETS struct rtnl_subnets known = { 0 };
 	struct plan p = { 0 };
 	size_t n_taken = 0;
 	int r;
@@ -333,7 +332,6 @@ static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex,
 	r = rtnl_subnets_get(n->rt_fd, &known, e);
 	if (r < 0)
 		return r;
-	owned = known.v;
 	taken = xcalloc(known.n + 1, sizeof *taken);
 	for (size_t i = 0; i < known.n; i++) {
 		uint32_t ip = ntohl(known.v[i].ip4);
@@ -366,13 +364,11 @@ static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex,
 static int renew_bridge(struct net *n, const struct rtnl_info *link, const struct plan *p, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
-	AUTO_FREE struct rtnl_subnet *owned = NULL;
-	struct rtnl_subnets known = { 0 };
+	AUTO_SUBNETS struct rtnl_subnets known = { 0 };
 	int r = rtnl_subnets_get(n->rt_fd, &known, e);
 
 	if (r < 0)
 		return r;
-	owned = known.v;
 	for (size_t i = 0; i < known.n; i++) {
 		const struct rtnl_subnet *a = &known.v[i];
 

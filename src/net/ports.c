@@ -175,11 +175,11 @@ static int take_port(const struct attempt *a, uint16_t port, struct net_endpoint
 		int fd;
 
 		if (claimed(a->n, udp, ip, port)) {
-			r = err_set(e, ERR_SYSTEM,
-				    "driver failed programming external connectivity on endpoint %s (%s): Bind for "
-				    "%s:%u failed: port "
-				    "is already allocated",
-				    a->ep->name ? a->ep->name : "", a->ep->id, ip, port);
+			(void)err_set(e, ERR_SYSTEM,
+				      "driver failed programming external connectivity on endpoint %s (%s): Bind for "
+				      "%s:%u failed: port "
+				      "is already allocated",
+				      a->ep->name ? a->ep->name : "", a->ep->id, ip, port);
 			r = -EADDRINUSE;
 			break;
 		}
@@ -221,13 +221,17 @@ static int take_port(const struct attempt *a, uint16_t port, struct net_endpoint
 /* Docker takes ephemeral ports from the kernel's own range, ascending, each time from where it left off */
 static void ephemeral_range(uint16_t *ret_first, uint16_t *ret_last)
 {
+	AUTO_STRV struct strv words = { 0 };
 	AUTO_FREE char *text = NULL;
-	unsigned first, last;
+	uint32_t first, last;
 
 	*ret_first = 49153;
 	*ret_last = 65535;
-	if (file_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", 64, &text, NULL) >= 0 &&
-	    sscanf(text, "%u %u", &first, &last) == 2 && first > 0 && first <= last && last <= 65535) {
+	if (file_read(AT_FDCWD, "/proc/sys/net/ipv4/ip_local_port_range", 64, &text, NULL) < 0)
+		return;
+	strv_split(&words, text, " \t\n");
+	if (words.n == 2 && str_to_u32(words.v[0], 10, &first) == 0 && str_to_u32(words.v[1], 10, &last) == 0 &&
+	    first > 0 && first <= last && last <= 65535) {
 		*ret_first = (uint16_t)first;
 		*ret_last = (uint16_t)last;
 	}

@@ -79,7 +79,9 @@ struct rtnl_subnets {
 	struct rtnl_subnet *v;
 	size_t n;
 };
-int rtnl_subnets_get(int fd, struct rtnl_subnets *ret, struct err *e); /* free ret->v */
+int rtnl_subnets_get(int fd, struct rtnl_subnets *ret, struct err *e);
+void rtnl_subnets_done(struct rtnl_subnets *s);
+#define AUTO_SUBNETS CLEANUP(rtnl_subnets_done)
 
 /* ---- nf_tables: one atomic batch: nft_begin, additions and deletions, nl_run ---- */
 #define NFT_NAME_MAX 32
@@ -146,7 +148,9 @@ struct nft_chains {
 	size_t n;
 };
 int nft_table_get(int fd, int family, const char *table);          /* 0, -ENOENT, -errno */
-int nft_chains_get(int fd, struct nft_chains *ret, struct err *e); /* all families; free ret->v */
+int nft_chains_get(int fd, struct nft_chains *ret, struct err *e); /* of all families */
+void nft_chains_done(struct nft_chains *c);
+#define AUTO_CHAINS CLEANUP(nft_chains_done)
 /* Handles of a chain's rules whose comment is `comment`; free *ret. Count or -errno. */
 int nft_rules_by_comment(int fd, int family, const char *table, const char *chain, const char *comment, uint64_t **ret,
 			 struct err *e);

@@ -187,20 +187,25 @@ static int read_chain(void *arg, const struct nlmsghdr *m)
 	return 0;
 }
 
+void nft_chains_done(struct nft_chains *c)
+{
+	free(c->v);
+	*c = (struct nft_chains){ 0 };
+}
+
 int nft_chains_get(int fd, struct nft_chains *ret, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
-	struct nft_chains found = { 0 };
+	AUTO_CHAINS struct nft_chains found = { 0 };
 	struct nlmsghdr *m = nft_message(&b, "listing firewall chains", NFT_MSG_GETCHAIN, NLM_F_DUMP, AF_UNSPEC, ROOM);
 	int r;
 
 	m->nlmsg_flags &= (uint16_t)~NLM_F_ACK;
 	r = nl_query(&b, fd, read_chain, &found, e);
-	if (r < 0) {
-		free(found.v);
+	if (r < 0)
 		return r;
-	}
 	*ret = found;
+	found = (struct nft_chains){ 0 };
 	return 0;
 }
 

@@ -266,17 +266,22 @@ static int dump(int fd, const char *step, uint16_t type, int (*each)(void *arg, 
 	return nl_query(&b, fd, each, arg, e);
 }
 
+void rtnl_subnets_done(struct rtnl_subnets *s)
+{
+	free(s->v);
+	*s = (struct rtnl_subnets){ 0 };
+}
+
 int rtnl_subnets_get(int fd, struct rtnl_subnets *ret, struct err *e)
 {
-	struct rtnl_subnets found = { 0 };
+	AUTO_SUBNETS struct rtnl_subnets found = { 0 };
 	int r = dump(fd, "listing addresses", RTM_GETADDR, read_addr, &found, e);
 
 	if (r >= 0)
 		r = dump(fd, "listing routes", RTM_GETROUTE, read_route, &found, e);
-	if (r < 0) {
-		free(found.v);
+	if (r < 0)
 		return r;
-	}
 	*ret = found;
+	found = (struct rtnl_subnets){ 0 };
 	return 0;
 }
