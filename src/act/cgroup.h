@@ -37,6 +37,8 @@ struct cg_ops {
 };
 extern const struct cg_ops cg_v1, cg_v2;
 
+/* v2 lets nobody into a cgroup that has given its controllers to children (systemd inside): where init is, there we go. */
+int cg_v2_join_beside(pid_t beside, pid_t pid);
 int cg_join(const char *path, pid_t pid, struct err *e);
 bool cg_tree_has(const struct cg_tree *t, const char *controller);
 const struct cg_tree *cg_find(const struct cg_host *h, const char *controller);

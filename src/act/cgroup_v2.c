@@ -220,6 +220,24 @@ static int v2_join(const struct cg_host *h, const char *path, pid_t pid, struct 
 	return r < 0 ? err_sys(e, r, "joining cgroup %s", path) : 0;
 }
 
+int cg_v2_join_beside(pid_t beside, pid_t pid)
+{
+	AUTO_FREE char *text = NULL;
+	char file[40];
+	const char *path;
+	int r;
+
+	(void)snprintf(file, sizeof file, "/proc/%d/cgroup", (int)beside);
+	r = file_read(AT_FDCWD, file, 65536, &text, NULL);
+	if (r < 0)
+		return r;
+	path = strstr(text, "0::/");
+	if (!path || (path > text && path[-1] != '\n'))
+		return -ENOENT;
+	text[path - text + (long)strcspn(path, "\n")] = 0;
+	return v2_join(cg_host(), path + 3, pid, NULL);
+}
+
 static int v2_freeze(const struct cg_host *h, const char *path, bool frozen, struct err *e)
 {
 	AUTO_FD int dir = cg_open(&h->tree[0], path), events = -1;

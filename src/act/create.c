@@ -461,6 +461,8 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 		r = process_affinity(a.pid, p->exec_cpu_affinity_initial, e);
 	if (r == 0 && t->cgroup) {
 		r = cg_join(t->cgroup, a.pid, e);
+		if (r == -EBUSY && act_cgroup_version() == ACT_CGROUP_V2 && t->init_pid > 0)
+			r = cg_v2_join_beside(t->init_pid, a.pid);
 		if (r == 0 || r == -ESRCH) {
 			(void)gate_tell(pair[0], GATE_JOINED);
 			r = 0;

@@ -149,41 +149,58 @@ static char *lower_path(const struct plan_mount *m, const char *lower)
 	return lower[0] == '/' || str_empty(m->lower_dir) ? xstrdup(lower) : path_join(m->lower_dir, lower);
 }
 
-static int overlay_new_api(const struct plan_mount *m)
+/* Would this path, put behind lower_dir, be too long for fsconfig? */
+static bool too_long(const struct plan_mount *m, const char *path)
 {
-	AUTO_FD int fs = sys_fsopen("overlay", K_FSOPEN_CLOEXEC), back = -1;
-	int r = 0, fd;
-	bool relative = false;
+	return path && path[0] != '/' && !str_empty(m->lower_dir) &&
+	       strlen(m->lower_dir) + 1 + strlen(path) > FSCONFIG_STRING_MAX;
+}
 
-	if (fs < 0)
-		return -errno;
-	for (size_t i = 0; m->lowers[i]; i++)
-		if (m->lowers[i][0] != '/' && !str_empty(m->lower_dir) &&
-		    strlen(m->lower_dir) + strlen(m->lowers[i]) >= FSCONFIG_STRING_MAX)
-			relative = true;
-	if (relative) { /* fsconfig resolves against the working directory, now */
-		back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (back < 0 || chdir(m->lower_dir) < 0)
-			return -errno;
-	}
+static int overlay_option(const struct plan_mount *m, int fs, const char *key, const char *path, bool relative)
+{
+	AUTO_FREE char *full = relative ? xstrdup(path) : lower_path(m, path);
+
+	return fs_option(fs, key, full);
+}
+
+static int overlay_options(const struct plan_mount *m, int fs, bool relative)
+{
+	int r = 0;
+
 	(void)fs_option(fs, "source", "overlay");
-	for (size_t i = 0; m->lowers[i] && r == 0; i++) {
-		AUTO_FREE char *path = relative ? xstrdup(m->lowers[i]) : lower_path(m, m->lowers[i]);
-
-		r = mount_old_kernel ? -EINVAL : fs_option(fs, "lowerdir+", path);
-	}
-	if (relative && fchdir(back) < 0)
-		return -errno;
+	for (size_t i = 0; m->lowers[i] && r == 0; i++)
+		r = mount_old_kernel ? -EINVAL : overlay_option(m, fs, "lowerdir+", m->lowers[i], relative);
 	if (r == 0 && m->upper)
-		r = fs_option(fs, "upperdir", m->upper);
+		r = overlay_option(m, fs, "upperdir", m->upper, relative);
 	if (r == 0 && m->upper)
-		r = fs_option(fs, "workdir", m->work);
+		r = overlay_option(m, fs, "workdir", m->work, relative);
 	if (r == 0 && m->upper && (m->extra & PLAN_MOUNT_VOLATILE))
 		r = fs_option(fs, "volatile", NULL);
 	if (r == 0)
 		r = fs_data(fs, m->data);
 	if (r == 0 && sys_fsconfig(fs, K_FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		r = -errno;
+	return r;
+}
+
+static int overlay_new_api(const struct plan_mount *m)
+{
+	AUTO_FD int fs = sys_fsopen("overlay", K_FSOPEN_CLOEXEC), back = -1;
+	bool relative = too_long(m, m->upper) || too_long(m, m->work);
+	int r, fd;
+
+	if (fs < 0)
+		return -errno;
+	for (size_t i = 0; m->lowers[i]; i++)
+		relative = relative || too_long(m, m->lowers[i]);
+	if (relative) { /* fsconfig resolves against the working directory, now */
+		back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (back < 0 || chdir(m->lower_dir) < 0)
+			return -errno;
+	}
+	r = overlay_options(m, fs, relative);
+	if (relative && fchdir(back) < 0)
+		return -errno;
 	if (r < 0)
 		return r;
 	fd = sys_fsmount(fs, K_FSMOUNT_CLOEXEC, (unsigned)mount_attrs(m->flags));

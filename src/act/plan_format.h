@@ -28,8 +28,8 @@ struct plan_mount {
 	int32_t slot;                /* descriptor slot with a detached mount, or -1: the actor makes it */
 	const char *target;          /* absolute inside the container; "/" is the root entry and comes first */
 	const char *source, *fstype, *data;
-	const char *const *lowers; /* NULL-terminated, top first; may be relative to lower_dir */
-	const char *lower_dir, *upper, *work;
+	const char *const *lowers;            /* NULL-terminated, top first; may be relative to lower_dir */
+	const char *lower_dir, *upper, *work; /* upper and work may be relative to lower_dir too */
 };
 enum plan_mount_extra {
 	PLAN_MOUNT_TMPCOPYUP = 1, /* copy what the image has at target into the new tmpfs */

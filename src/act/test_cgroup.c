@@ -324,6 +324,36 @@ static void test_v2_device_filter_denies_and_is_replaced(void **state)
 	end_v2(&h);
 }
 
+static void test_v2_process_lands_beside_another(void **state)
+{
+	struct plan_cgroup c = plain();
+	struct act_pids pids = { 0 };
+	AUTO_FREE char *below = NULL;
+	pid_t one, two;
+
+	WITH_V2(h);
+	below = xasprintf("%s/inside", fx_cgroup);
+	c.path = below;
+	assert_int_equal(act_cgroup_make(&c, false, NULL), 0);
+	one = fork();
+	if (one == 0)
+		for (;;)
+			(void)pause();
+	two = fork();
+	if (two == 0)
+		for (;;)
+			(void)pause();
+	assert_int_equal(cg_join(below, one, NULL), 0);
+	assert_int_equal(cg_v2_join_beside(one, two), 0);
+	assert_int_equal(act_cgroup_pids(below, &pids), 0);
+	assert_int_equal(pids.n, 2);
+	free(pids.v);
+	assert_int_equal(act_cgroup_kill(fx_cgroup), 0);
+	(void)fx_wait(one);
+	(void)fx_wait(two);
+	end_v2(&h);
+}
+
 static void test_v2_limit_without_its_controller_is_an_error(void **state)
 {
 	struct plan_cgroup c = plain();
@@ -359,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_v2_container_is_born_in_its_cgroup),
 		cmocka_unit_test(test_v2_freeze_kill_and_remove_leave_nothing),
 		cmocka_unit_test(test_v2_device_filter_denies_and_is_replaced),
+		cmocka_unit_test(test_v2_process_lands_beside_another),
 		cmocka_unit_test(test_v2_limit_without_its_controller_is_an_error),
 	};
 

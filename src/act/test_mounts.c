@@ -258,12 +258,10 @@ static void test_overlay_with_many_relative_lowers(void **state)
 {
 	static char names[128][8];
 	static const char *lowers[129];
-	AUTO_FREE char *up = NULL, *work = NULL, *deep = NULL, *base = NULL;
+	AUTO_FREE char *up = NULL, *work = NULL, *marker = NULL, *deep = NULL, *base = NULL;
 	struct fx f;
 
 	NEEDS_ROOT();
-	up = fx_path("up");
-	work = fx_path("work");
 	{ /* a directory whose name alone is over fsconfig's 255 bytes */
 		char long_name[200];
 
@@ -272,7 +270,11 @@ static void test_overlay_with_many_relative_lowers(void **state)
 		base = xasprintf("%s/%s", fx_dir, long_name);
 		deep = xasprintf("%s/%s", base, long_name);
 	}
-	assert_int_equal(dir_make(AT_FDCWD, deep, 0755), 0);
+	up = path_join(deep, "u");
+	work = path_join(deep, "w");
+	marker = path_join(up, "marker");
+	assert_int_equal(dir_make(AT_FDCWD, up, 0755), 0);
+	assert_int_equal(dir_make(AT_FDCWD, work, 0755), 0);
 	for (int i = 0; i < 127; i++) {
 		AUTO_FREE char *d = NULL;
 
@@ -290,10 +292,11 @@ static void test_overlay_with_many_relative_lowers(void **state)
 						   .target = "/",
 						   .lowers = lowers,
 						   .lower_dir = deep,
-						   .upper = up,
-						   .work = work };
-		fx_run(&f, "ls /bin/sh; pwd");
+						   .upper = "u",
+						   .work = "w" };
+		fx_run(&f, "ls /bin/sh; pwd; touch /marker");
 		assert_string_equal(f.out, "/bin/sh\n/\n");
+		assert_int_equal(unlink(marker), 0);
 	}
 	mount_old_kernel = false;
 	(void)dir_remove(AT_FDCWD, base);
