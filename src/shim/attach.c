@@ -59,9 +59,7 @@ bool attach_ready(struct conn *c, uint32_t events)
 	bool away = false;
 	ssize_t n;
 
-	if (!c->io)
-		return true;
-	if (!(events & EPOLLIN))
+	if (!c->io || !(events & EPOLLIN))
 		return conn_lost(c);
 	n = recv(c->src.fd, buf, sizeof buf, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))

@@ -46,7 +46,7 @@ static void update(struct conn *c)
 		want |= EPOLLOUT;
 	if (c->lingering)
 		want |= EPOLLIN;
-	else if (c->kind == CONN_ATTACH && c->src.want & EPOLLIN)
+	else if (c->io && !c->ending && c->src.want & EPOLLIN)
 		want |= EPOLLIN;
 	loop_want(&c->shim->loop, &c->src, want);
 }
@@ -175,7 +175,8 @@ static void ready(struct source *src, uint32_t events)
 		linger(c);
 		return;
 	}
-	if (events & EPOLLERR || (events & EPOLLHUP && !(events & EPOLLIN))) {
+	/* An error does not mean that there is nothing to read: a client that closed with our output unread is a "reset" */
+	if (events & (EPOLLERR | EPOLLHUP) && !(events & EPOLLIN)) {
 		if (c->kind == CONN_ATTACH)
 			(void)attach_ready(c, EPOLLHUP);
 		else

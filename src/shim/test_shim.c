@@ -492,6 +492,23 @@ static void test_input_of_a_client_that_vanished_arrives(void **state)
 	assert_non_null(strstr(log, "200000"));
 }
 
+static void test_client_that_vanishes_after_the_end_is_forgotten(void **state)
+{
+	int c;
+
+	config(SHIM_CFG_OPEN_STDIN | SHIM_CFG_STDIN_ONCE);
+	c = attach(ALL | SHIM_IO_TTY, "", "");
+	(void)start("i=0; while [ $i -lt 9000 ]; do echo "
+		    "0123456789012345678901234567890123456789012345678901234567890; i=$((i+1)); done",
+		    false);
+	(void)wait_event(SHIM_EV_EXIT); /* half a megabyte waits for us */
+	assert_int_equal(write(c, "too late", 8), 8);
+	(void)usleep(50000);
+	(void)close(c);
+	call(SHIM_QUIT, NULL, NULL, 0, SHIM_OK);
+	assert_true(readable(sh.pidfd, 1500)); /* nobody is waited for */
+}
+
 static void test_several_clients_see_the_same(void **state)
 {
 	int c[5];
@@ -1092,6 +1109,7 @@ int main(int argc, char **argv)
 		EACH(test_attach_gets_frames_and_closes_stdin_once),
 		EACH(test_unread_input_does_not_reset_the_connection),
 		EACH(test_input_of_a_client_that_vanished_arrives),
+		EACH(test_client_that_vanishes_after_the_end_is_forgotten),
 		EACH(test_several_clients_see_the_same),
 		EACH(test_slow_client_blocks_but_loses_nothing),
 		EACH(test_client_that_vanishes_does_not_block),
