@@ -104,11 +104,27 @@ static int drop_everything(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 
+/* A server that was here a minute ago leaves connections in TIME_WAIT, which only SO_REUSEADDR looks past; but that would let others
+ * in, too. So: listen for a moment, which fails where somebody else listens, then go back to being bound only, without the option. */
+static int bind_past_time_wait(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	int on = 1, off = 0;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, sa, len) < 0 ||
+	    listen(fd, 0) < 0 || connect(fd, &nobody, sizeof nobody) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof off) < 0)
+		return -errno;
+	return 0;
+}
+
 static int bound_socket(bool udp, const char *ip, uint16_t port, bool relay)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
 	bool is6 = strchr(ip, ':');
+	const struct sockaddr *sa = is6 ? (void *)&v6 : (void *)&v4;
+	socklen_t len = is6 ? sizeof v6 : sizeof v4;
 	AUTO_FD int fd = socket(is6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	int on = 1, r;
 
@@ -126,8 +142,11 @@ static int bound_socket(bool udp, const char *ip, uint16_t port, bool relay)
 		if (r < 0)
 			return r;
 	}
-	if (bind(fd, is6 ? (void *)&v6 : (void *)&v4, is6 ? sizeof v6 : sizeof v4) < 0)
-		return -errno;
+	r = bind(fd, sa, len) < 0 ? -errno : 0;
+	if (r == -EADDRINUSE && !udp && !relay)
+		r = bind_past_time_wait(fd, sa, len);
+	if (r < 0)
+		return r;
 	if (relay && !udp && listen(fd, 512) < 0)
 		return -errno;
 	return TAKE_FD(fd);

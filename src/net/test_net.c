@@ -472,6 +472,39 @@ static void test_reserved_port_is_closed_to_other_processes(void **state)
 	world_done(&w);
 }
 
+static void test_port_of_a_server_that_just_ended_can_be_taken(void **state)
+{
+	const struct net_publish just = { .port = 80, .host_port_first = 9100 };
+	int l, in, out, other, on = 1;
+	struct sockaddr_in any = addr4("0.0.0.0", 9100);
+	struct world w;
+	struct con a;
+	char c;
+
+	world_new(&w, &plain);
+	l = listen_in(w.host, "127.0.0.1", 9100);
+	out = connect4(w.host, "127.0.0.1", 9100, PATIENCE_MS);
+	in = accept(l, NULL, NULL);
+	assert_true(out >= 0 && in >= 0);
+	close(in); /* the server's end closes first: TIME_WAIT is its */
+	assert_true(readable(out, PATIENCE_MS) && read(out, &c, 1) == 0);
+	close(out);
+	close(l);
+	other = socket_in(w.host, AF_INET, SOCK_STREAM);
+	assert_int_equal(bind(other, (void *)&any, sizeof any), -1); /* it is there */
+	close(other);
+	a = con_start(&w, "a", &just, 1);
+	l = listen_in(a.box.ns, "0.0.0.0", 80);
+	assert_reaches(w.host, "127.0.0.1", 9100, l, NULL);
+	other = socket_in(w.host, AF_INET, SOCK_STREAM); /* and nobody else gets in */
+	setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	assert_true(bind(other, (void *)&any, sizeof any) < 0 || listen(other, 1) < 0);
+	close(other);
+	close(l);
+	con_stop(&w, &a);
+	world_done(&w);
+}
+
 static void test_ephemeral_ports_ascend_through_the_kernels_range(void **state)
 {
 	const struct net_publish any[] = { { .port = 80 }, { .port = 81 } };
@@ -651,7 +684,7 @@ static void test_old_iptables_that_drops_is_told(void **state)
 	world_new(&w, &plain);
 	assert_int_equal(net_status(w.net, &s, NULL), 0);
 	assert_null(s.blocker);
-	if (!old_iptables("-A", "FORWARD", "-jACCEPT") || !old_iptables("-P", "FORWARD", "DROP")) {
+	if (!old_iptables("-A", "FORWARD", "--jump=ACCEPT") || !old_iptables("-P", "FORWARD", "DROP")) {
 		world_done(&w);
 		skip(); /* a kernel without it */
 	}
@@ -1078,6 +1111,7 @@ int main(void)
 		cmocka_unit_test(test_ipv6_loopback_is_relayed),
 		cmocka_unit_test(test_port_conflicts_have_dockers_words),
 		cmocka_unit_test(test_reserved_port_is_closed_to_other_processes),
+		cmocka_unit_test(test_port_of_a_server_that_just_ended_can_be_taken),
 		cmocka_unit_test(test_ephemeral_ports_ascend_through_the_kernels_range),
 		cmocka_unit_test(test_icc_off_separates_containers_but_not_published_ports),
 		cmocka_unit_test(test_loopback_of_the_host_is_closed_to_containers),
