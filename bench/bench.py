@@ -205,7 +205,12 @@ def machine():
                          "crun": first_line(find("crun"), "--version")}}
 
 
+def cgroups():
+    return [folder for folder, _, _ in os.walk("/sys/fs/cgroup")]
+
+
 def main(args):
+    before = set(cgroups())
     n, crowd = (5, 10) if args.quick else (30, 50)
     subprocess.run(["umount", "/sys/fs/cgroup/unified"], capture_output=True)  # crun refuses hybrid mode; only this mount namespace sees it
     result = {"machine": machine(), "engines": {}, "runtimes": {}, "runs": n, "containers": crowd}
@@ -234,6 +239,8 @@ def main(args):
             result["runtimes"] = measure_runtimes(spec, bundle, folder, n)
     from report import write
     write(result, args.out)
+    for path in sorted(set(cgroups()) - before, key=len, reverse=True):
+        subprocess.run(["rmdir", path], capture_output=True)  # those of a real engine are not empty and stay
     print(f"bench: wrote {args.out}/benchmarks.md, .json and .svg")
 
 

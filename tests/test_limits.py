@@ -68,12 +68,6 @@ def test_a_device_that_is_given_works(cli):
     assert re.sub(r"\s+", " ", out) == "00 00 00"
 
 
-def test_update_changes_a_running_container(cli, name, engine):
-    cli("run", "-d", "--name", name, "--memory", "64m", BUSYBOX, "sleep", "100")
-    cli("update", "--memory", "32m", "--memory-swap", "32m", name)
-    assert cli.inspect(name, "{{.HostConfig.Memory}}") == str(32 << 20)
-
-
 def test_a_fork_bomb_leaves_nothing_after_rm(cli, name, engine):
     cli("run", "-d", "--name", name, "--pids-limit", "60", BUSYBOX, "sh", "-c", "(while :; do sleep 100 & done) 2>/dev/null; sleep 100")
     until(lambda: len(cli("top", name).out.splitlines()) > 20, what="a crowd")
