@@ -120,7 +120,8 @@ static void find_host(struct cg_host *h)
 const struct cg_host *cg_host(void)
 {
 	if (!current) {
-		find_host(&found);
+		if (!found.version)
+			find_host(&found);
 		current = &found;
 	}
 	return current;

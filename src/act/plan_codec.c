@@ -461,8 +461,10 @@ static int decode(const char *magic, const struct table *t, const void *bytes, s
 			free(a.base);
 			return -EBADMSG;
 		}
-		if (!filling)
-			a.base = xcalloc(1, a.used);
+		if (!filling) { /* the strings' bytes come along, behind the structs */
+			a.base = xcalloc(1, a.used + n);
+			start.p = memcpy(a.base + a.used, start.p, start.n);
+		}
 	}
 	base = a.base;
 	*ret = base; /* the outermost struct is the first thing in the arena */

@@ -1,8 +1,8 @@
 /* plan_format.h - the start plan: what a container's process is to be, as plain values. Made by plan/ (which checks and
  * refuses), kept on disk by the shim, carried out by act/. This header is private to rows 3 and 4 and to the daemon.
  *
- * A plan is flat bytes on the wire: plan_encode() writes, plan_decode() makes a struct whose strings are lent from those
- * bytes. The format is a version, then fields in the order of the tables below; a reader refuses a newer major version.
+ * A plan is flat bytes on the wire: plan_encode() writes, plan_decode() makes a struct that owns all it
+ * points to. The format is a version, then fields in the order of the tables below; a reader refuses a newer major version.
  * A plan never holds descriptor numbers: places where a descriptor is needed name a *slot*, filled by whoever acts. */
 #pragma once
 
@@ -188,7 +188,7 @@ struct plan {
 };
 
 /* Both are exact inverses. Decoding is bounded and fuzzed: any bytes give a plan or -EBADMSG, and never more than
- * n * 8 bytes of memory. The decoded plan lives in one allocation, released by plan_free. */
+ * n * 9 bytes of memory. The decoded plan lives in one allocation, released by plan_free. */
 void plan_encode(const struct plan *p, struct strb *out);
 int plan_decode(const void *bytes, size_t n, struct plan **ret);
 void plan_free(struct plan *p);
