@@ -18,7 +18,7 @@ LIBRARIES = {
     "libseccomp": (r"seccomp\.h", {"plan"}, r"libseccomp"),
     "libmnl, libnftnl": (r"libmnl/|libnftnl/", {"netlink"}, r"libmnl|libnftnl"),
     "compression": (r"zlib\.h|zstd\.h|lzma\.h|isa-l|igzip", {"archive", "worker"}, r"libz\.|libzstd|liblzma|libisal"),
-    "OpenSSL": (r"openssl/", {"worker", "registry"}, r"libssl|libcrypto"),
+    "OpenSSL": (r"openssl/", {"archive", "worker", "registry"}, r"libssl|libcrypto"),
     "libcurl": (r"curl/", {"worker", "registry"}, r"libcurl"),
     "libarchive": (r"archive\.h|archive_entry\.h", {"worker", "registry"}, r"libarchive"),
 }
