@@ -37,19 +37,21 @@ struct plan_env {
 	struct strv *warnings; /* what was ignored, as sentences; may be NULL */
 };
 
-int plan_from_spec(const struct oci_spec *spec, const struct plan_env *env, struct plan **ret,
-		   struct err *e); /* plan_free */
 int plan_bytes_from_spec(const struct oci_spec *spec, const struct plan_env *env, struct strb *ret,
 			 struct err *e); /* encoded */
+/* The same, decoded: *ret (plan_free) is lent from *bytes, which must live as long. */
+int plan_from_spec(const struct oci_spec *spec, const struct plan_env *env, struct strb *bytes, struct plan **ret,
+		   struct err *e);
 /* Neither copied nor encoded: *ret points into `a` and into spec and env, which must outlive it. */
 int plan_build(const struct oci_spec *spec, const struct plan_env *env, struct plan_arena *a, struct plan *ret,
 	       struct err *e);
 
 /* The process of an exec. seccomp = the container's policy, or NULL. Of env, user, group_names, late and warnings count. */
-int plan_process_from_spec(const struct oci_process *p, const struct oci_seccomp *seccomp, const struct plan_env *env,
-			   struct plan_process **ret, struct err *e); /* plan_process_free */
 int plan_process_bytes_from_spec(const struct oci_process *p, const struct oci_seccomp *seccomp,
 				 const struct plan_env *env, struct strb *ret, struct err *e);
+int plan_process_from_spec(const struct oci_process *p, const struct oci_seccomp *seccomp, const struct plan_env *env,
+			   struct strb *bytes, struct plan_process **ret,
+			   struct err *e); /* lent from *bytes; plan_process_free */
 int plan_process_build(const struct oci_process *p, const struct oci_seccomp *seccomp, const struct plan_env *env,
 		       struct plan_arena *a, struct plan_process *ret, struct err *e);
 

@@ -255,14 +255,14 @@ int plan_bytes_from_spec(const struct oci_spec *spec, const struct plan_env *env
 	return 0;
 }
 
-int plan_from_spec(const struct oci_spec *spec, const struct plan_env *env, struct plan **ret, struct err *e)
+int plan_from_spec(const struct oci_spec *spec, const struct plan_env *env, struct strb *bytes, struct plan **ret,
+		   struct err *e)
 {
-	AUTO_STRB struct strb bytes = STRB_INIT;
-	int r = plan_bytes_from_spec(spec, env, &bytes, e);
+	int r = plan_bytes_from_spec(spec, env, bytes, e);
 
 	if (r < 0)
 		return r;
-	r = plan_decode(bytes.s, bytes.len, ret);
+	r = plan_decode(bytes->s, bytes->len, ret);
 	return r < 0 ? err_sys(e, r, "reading back the start plan") : 0;
 }
 
@@ -289,14 +289,13 @@ int plan_process_bytes_from_spec(const struct oci_process *p, const struct oci_s
 }
 
 int plan_process_from_spec(const struct oci_process *p, const struct oci_seccomp *seccomp, const struct plan_env *env,
-			   struct plan_process **ret, struct err *e)
+			   struct strb *bytes, struct plan_process **ret, struct err *e)
 {
-	AUTO_STRB struct strb bytes = STRB_INIT;
-	int r = plan_process_bytes_from_spec(p, seccomp, env, &bytes, e);
+	int r = plan_process_bytes_from_spec(p, seccomp, env, bytes, e);
 
 	if (r < 0)
 		return r;
-	r = plan_process_decode(bytes.s, bytes.len, ret);
+	r = plan_process_decode(bytes->s, bytes->len, ret);
 	return r < 0 ? err_sys(e, r, "reading back the process") : 0;
 }
 

@@ -17,6 +17,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static const char *corpus;
+static struct strb bytes; /* what the plan of the running test is lent from */
 
 static const char base[] =
 	"{\"ociVersion\":\"1.2.1\",\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"},\"root\":{\"path\":\"rootfs\"},"
@@ -43,7 +44,7 @@ static struct plan *plan_env_of(const char *change, const struct plan_env *with)
 	struct plan *p = NULL;
 
 	spec_with(change, &spec);
-	if (plan_from_spec(&spec, with, &p, &e) < 0)
+	if (plan_from_spec(&spec, with, &bytes, &p, &e) < 0)
 		fail_msg("%s", e.msg);
 	json_done(&oci_spec_type, &spec);
 	return p;
@@ -201,7 +202,7 @@ static void test_bad_configurations_are_refused_with_a_sentence(void **state)
 		struct plan *p = NULL;
 
 		spec_with(refusals[i].change, &spec);
-		if (plan_from_spec(&spec, &with, &p, &e) >= 0)
+		if (plan_from_spec(&spec, &with, &bytes, &p, &e) >= 0)
 			fail_msg("accepted: %s", refusals[i].change);
 		assert_string_equal(e.msg, refusals[i].message);
 		assert_int_equal(e.kind, ERR_INVALID);
@@ -406,7 +407,7 @@ static void test_process_of_an_exec(void **state)
 
 	assert_int_equal(json_read(&oci_process_type, text, sizeof text - 1, &json_limits_default, &p, &e), 0);
 	seccomp_default(0, NULL, &policy);
-	assert_int_equal(plan_process_from_spec(&p, &policy, &with, &pp, &e), 0);
+	assert_int_equal(plan_process_from_spec(&p, &policy, &with, &bytes, &pp, &e), 0);
 	assert_int_equal(pp->rows, 25);
 	assert_int_equal(pp->rlimits[0].resource, RLIMIT_NOFILE);
 	assert_true(pp->rlimits[0].hard == UINT64_MAX);
@@ -472,7 +473,7 @@ static void test_editing_the_default_configuration(void **state)
 	strmap_done(&s.linux_.sysctl);
 	strv_add(&s.process.args, "sh");
 	s.root.path = xstrdup("/r");
-	assert_int_equal(plan_from_spec(&s, &with, &p, &e), 0);
+	assert_int_equal(plan_from_spec(&s, &with, &bytes, &p, &e), 0);
 	assert_int_equal(p->ns[PLAN_NS_NET].mode, 0);
 	assert_int_equal(p->ns[PLAN_NS_PID].mode, 2);
 	assert_int_equal(p->ns[PLAN_NS_CGROUP].mode, 1);
@@ -532,5 +533,8 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 2;
 	corpus = argv[1];
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	strb_done(&bytes);
+	return failed;
 }
