@@ -11,7 +11,8 @@ enum gate_kind {
 	GATE_GO,       /* caller -> child: exec */
 	GATE_PID,      /* child -> caller: the real child's number (a helper made it) */
 	GATE_HOOK,     /* child -> caller: run the createRuntime hooks now */
-	GATE_READY,    /* child -> caller: at the gate [terminal] */
+	GATE_TERMINAL, /* child -> caller: [master] */
+	GATE_READY,    /* child -> caller: at the gate */
 	GATE_SECCOMP,  /* child -> caller: [notify descriptor] */
 	GATE_FAILED,   /* child -> caller: the error */
 };
@@ -23,6 +24,7 @@ struct gate_msg {
 int gate_send(int gate, const struct gate_msg *m, int fd);
 int gate_recv(int gate, struct gate_msg *ret, int *ret_fd); /* 1, 0 at end of file, -errno */
 int gate_tell(int gate, enum gate_kind kind);
+int gate_say(int gate, const struct gate_msg *m); /* the child's, with write(2) */
 int gate_wait(int gate, enum gate_kind kind, struct err *e);
 
 /* ---- mount_make.c: in the caller: detached mounts with its credentials ---- */
@@ -80,9 +82,8 @@ int job_joined(struct job *j, struct err *e);
 
 /* ---- process.c ---- */
 void process_hide(const struct job *j);
-int process_early(struct job *j, struct err *e); /* while the host's /proc is there */
-int process_terminal(struct job *j, bool console, int *ret_master,
-		     struct err *e); /* console: bind it (before the pivot) */
+int process_early(struct job *j, struct err *e);                  /* while the host's /proc is there */
+int process_terminal(struct job *j, bool console, struct err *e); /* console: bind it (before the pivot) */
 int process_stdio(struct job *j, struct err *e);
 int process_become(struct job *j, struct err *e); /* identity, limits, capabilities; then only exec is left */
 int process_affinity(pid_t pid, const char *list, struct err *e);

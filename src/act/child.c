@@ -22,7 +22,7 @@ void job_fail(struct job *j, const struct err *e)
 			      .sys = e->sys };
 
 	(void)snprintf(m.text, sizeof m.text, "%s", e->msg);
-	(void)gate_send(j->gate, &m, -1);
+	(void)gate_say(j->gate, &m);
 	_exit(1);
 }
 
@@ -155,7 +155,7 @@ static int step_devices(struct child *c, struct err *e)
 
 static int step_terminal(struct child *c, struct err *e)
 {
-	return process_terminal(&c->job, true, &c->master, e);
+	return process_terminal(&c->job, true, e);
 }
 
 static int step_cwd(struct child *c, struct err *e)
@@ -212,10 +212,8 @@ static void __attribute__((noreturn)) at_the_gate(struct child *c, struct err *e
 {
 	struct job *j = &c->job;
 	struct gate_msg m = { .kind = GATE_READY };
-	int r = gate_send(j->gate, &m, c->master);
+	int r = gate_say(j->gate, &m);
 
-	if (c->master >= 0)
-		(void)close(c->master);
 	if (r < 0 || gate_wait(j->gate, GATE_GO, NULL) < 0)
 		_exit(1); /* the caller is gone or has given up */
 	if (j->p && hooks_any(j->p, HOOK_START_CONTAINER)) {
@@ -262,7 +260,7 @@ void child_exec(struct child *c, const struct act_target *t)
 			r = err_sys(&e, -errno, "opening the container's root");
 	}
 	if (r == 0)
-		r = process_terminal(j, false, &c->master, &e);
+		r = process_terminal(j, false, &e);
 	if (r == 0)
 		r = process_stdio(j, &e);
 	if (r == 0)

@@ -6,7 +6,6 @@
 struct child {
 	struct job job;
 	int ns[PLAN_NS_COUNT]; /* to be joined, or -1 */
-	int master;            /* of its terminal */
 };
 void child_create(struct child *c) __attribute__((noreturn));
 void child_exec(struct child *c, const struct act_target *t) __attribute__((noreturn));

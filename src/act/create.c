@@ -274,8 +274,11 @@ static int talk(const struct plan *p, const struct plan_process *proc, const str
 		case GATE_SECCOMP:
 			r = seccomp_notify(p, proc, ret->pid, fd, e);
 			break;
-		case GATE_READY:
+		case GATE_TERMINAL:
+			fd_closep(&ret->terminal);
 			ret->terminal = TAKE_FD(fd);
+			break;
+		case GATE_READY:
 			return 0;
 		default:
 			r = err_set(e, ERR_SYSTEM, "container init said something unknown");
@@ -341,8 +344,7 @@ static int create(const struct plan *p, const struct act_opts *o, struct made_mo
 				    .rootless = geteuid() != 0,
 				    .m = { .root = -1 },
 				    .lsm_fd = -1,
-				    .null_fd = -1 },
-			   .master = -1 };
+				    .null_fd = -1 } };
 	bool joined = false;
 	int pair[2], r;
 
@@ -435,8 +437,7 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 				    .m = { .root = -1 },
 				    .lsm_fd = -1,
 				    .null_fd = -1 },
-			   .ns = { -1, -1, -1, -1, -1, -1, -1, -1 },
-			   .master = -1 };
+			   .ns = { -1, -1, -1, -1, -1, -1, -1, -1 } };
 	int pair[2], r = 0;
 
 	ret->failure = ACT_FAILED_SETUP;

@@ -65,12 +65,27 @@ int gate_tell(int gate, enum gate_kind kind)
 	return gate_send(gate, &m, -1);
 }
 
+/* A narrow seccomp filter is in force when the child stands at the gate: it gets by with read and write, which nobody forbids.
+ * Should the caller be gone, SIGPIPE ends the child: as it should. */
+int gate_say(int gate, const struct gate_msg *m)
+{
+	size_t n = offsetof(struct gate_msg, text) + strlen(m->text) + 1;
+
+	while (write(gate, m, n) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
 int gate_wait(int gate, enum gate_kind kind, struct err *e)
 {
-	struct gate_msg m;
-	int r = gate_recv(gate, &m, NULL);
+	struct gate_msg m = { 0 };
+	ssize_t n;
 
-	if (r == 1 && m.kind == (uint32_t)kind)
+	do
+		n = read(gate, &m, sizeof m);
+	while (n < 0 && errno == EINTR);
+	if (n > 0 && m.kind == (uint32_t)kind)
 		return 0;
-	return err_sys(e, r < 0 ? r : -EPIPE, "waiting for the runtime");
+	return err_sys(e, n < 0 ? -errno : -EPIPE, "waiting for the runtime");
 }

@@ -91,9 +91,10 @@ static int open_pty(int root, int *ret_peer, struct err *e)
 	return TAKE_FD(master);
 }
 
-int process_terminal(struct job *j, bool console, int *ret_master, struct err *e)
+int process_terminal(struct job *j, bool console, struct err *e)
 {
 	struct winsize size = { .ws_row = (unsigned short)j->proc->rows, .ws_col = (unsigned short)j->proc->cols };
+	struct gate_msg m = { .kind = GATE_TERMINAL };
 	AUTO_FD int peer = -1, master = -1;
 	int r;
 
@@ -110,8 +111,8 @@ int process_terminal(struct job *j, bool console, int *ret_master, struct err *e
 			return r;
 	}
 	j->null_fd = TAKE_FD(peer); /* what becomes 0, 1 and 2 */
-	*ret_master = TAKE_FD(master);
-	return 0;
+	r = gate_send(j->gate, &m, master);
+	return r < 0 ? err_sys(e, r, "handing out the terminal") : 0;
 }
 
 /* All to high numbers first: sources and targets may overlap. */
@@ -443,6 +444,6 @@ void process_exec(struct job *j, struct err *e)
 	m.sys = r;
 	m.err_kind = (uint32_t)e->kind;
 	(void)snprintf(m.text, sizeof m.text, "%s", e->msg);
-	(void)gate_send(j->gate, &m, -1);
+	(void)gate_say(j->gate, &m);
 	_exit(255);
 }

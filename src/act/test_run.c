@@ -254,9 +254,15 @@ static void test_seccomp_filter_is_installed(void **state)
 		uint16_t code;
 		uint8_t jt, jf;
 		uint32_t k;
-	} filter[] = { { 0x20, 0, 0, 0 },          { 0x15, 0, 1, 258 /* mkdirat */ },
-		       { 0x06, 0, 0, 0x00050001 }, { 0x15, 0, 1, 83 /* mkdir */ },
-		       { 0x06, 0, 0, 0x00050001 }, { 0x06, 0, 0, 0x7fff0000 } };
+	} filter[] = { { 0x20, 0, 0, 0 },
+		       { 0x15, 0, 1, 258 /* mkdirat */ },
+		       { 0x06, 0, 0, 0x00050001 },
+		       { 0x15, 0, 1, 83 /* mkdir */ },
+		       { 0x06, 0, 0, 0x00050001 },
+		       { 0x15, 1, 0, 46 /* sendmsg */ },
+		       { 0x15, 0, 1, 47 /* recvmsg: our own talk must not need them */ },
+		       { 0x06, 0, 0, 0x00050001 },
+		       { 0x06, 0, 0, 0x7fff0000 } };
 	struct fx f;
 
 #ifndef __x86_64__
