@@ -141,6 +141,24 @@ static bool version_refused(struct request *q, int64_t major, int64_t minor, con
 	return false;
 }
 
+/* dockerd's router sends "//" and "." elements back to the clean path. */
+static bool redirected(struct request *q)
+{
+	const char *path = q->http->raw_path, *query = strchr(q->http->target, '?');
+	AUTO_FREE char *clean = NULL;
+	AUTO_FREE char *location = NULL;
+
+	if (*path != '/' || (!strstr(path, "//") && !strstr(path, "/.")))
+		return false;
+	clean = path_clean(path);
+	location = xasprintf("%s%s%s", clean, str_ends(path, "/") && clean[1] ? "/" : "", query ? query : "");
+	if (streq(location, q->http->target))
+		return false;
+	http_set_header(q->conn, "Location", location);
+	(void)api_reply_empty(q, 301);
+	return true;
+}
+
 static int not_implemented(struct request *q, struct err *e)
 {
 	return err_set(e, ERR_NOT_IMPLEMENTED, "%s %s is not implemented by this engine yet", q->http->method,
@@ -163,6 +181,10 @@ void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
 	http_set_header(c, "Docker-Experimental", "false");
 	http_set_header(c, "Ostype", "linux");
 	http_set_header(c, "Server", "Hoy/" HOY_VERSION " (linux)");
+	if (redirected(&q)) {
+		free(q.name);
+		return;
+	}
 	if (!route && streq(rq->method, "OPTIONS")) {
 		(void)api_reply_empty(&q, 200);
 		return;

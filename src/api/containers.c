@@ -309,8 +309,13 @@ int api_exec_run(struct request *q, struct err *e)
 {
 	struct docker_exec_start start = { 0 };
 	struct exec_start_opts o = { 0 };
+	struct docker_exec_inspect known = { 0 };
 	struct engine_conn conn = api_conn_for_engine(q);
-	int r = api_q_json(q, &docker_exec_start_type, &start, e);
+	int r = exec_inspect(q->engine, q->name, &known, e); /* an unknown id is told before a bad body */
+
+	json_done(&docker_exec_inspect_type, &known);
+	if (r == 0)
+		r = api_q_json(q, &docker_exec_start_type, &start, e);
 
 	o.detach = start.detach;
 	o.tty = start.tty;

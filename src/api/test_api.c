@@ -123,15 +123,21 @@ static void test_versions_outside_the_range_are_refused(void **state)
 
 static void test_unknown_pages_are_not_found(void **state)
 {
-	static const char *const pages[] = {
-		"/",           "/nope",   "/v1.41/",           "/v1.41/nope",  "/v1.99/nope",
-		"/vx/version", "/_ping/", "/containers//json", "/containers/", "/version/x"
-	};
+	static const char *const pages[] = { "/",           "/nope",   "/v1.41/",      "/v1.41/nope", "/v1.99/nope",
+					     "/vx/version", "/_ping/", "/containers/", "/version/x" };
 
 	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
 		assert_answer("GET", pages[i], NULL, 404, "{\"message\":\"page not found\"}\n");
 	assert_answer("POST", "/version", NULL, 404, "{\"message\":\"page not found\"}\n");
 	assert_answer("OPTIONS", "/whatever", NULL, 200, "");
+}
+
+static void test_unclean_paths_are_sent_back(void **state)
+{
+	AUTO_FREE char *answer = ask("GET", "/v1.41/containers//x/../json?all=1", NULL);
+
+	assert_non_null(strstr(answer, "HTTP/1.1 301 Moved Permanently\r\n"));
+	assert_non_null(strstr(answer, "Location: /v1.41/containers/json?all=1\r\n"));
 }
 
 static void test_names_may_hold_slashes_and_escapes(void **state)
@@ -296,6 +302,9 @@ static void test_attach_and_exec_take_the_connection_with_early_bytes(void **sta
 				      "Upgrade\r\nUpgrade: tcp\r\n\r\nhello early"));
 	assert_string_equal(fake.said, "exec_start e 0 24 80");
 	assert_answer("POST", "/exec/e/start", "{\"Detach\":true}", 200, "");
+	fake.fail = ERR_NOT_FOUND;
+	(void)snprintf(fake.message, sizeof fake.message, "No such exec instance: e");
+	assert_answer("POST", "/exec/e/start", NULL, 404, "{\"message\":\"No such exec instance: e\"}\n");
 }
 
 static void test_events_stream_line_by_line(void **state)
@@ -365,6 +374,7 @@ int main(void)
 		T(test_ping_says_what_clients_negotiate_with),
 		T(test_versions_outside_the_range_are_refused),
 		T(test_unknown_pages_are_not_found),
+		T(test_unclean_paths_are_sent_back),
 		T(test_names_may_hold_slashes_and_escapes),
 		T(test_swarm_routes_answer_as_outside_a_swarm),
 		T(test_error_kinds_become_status),
