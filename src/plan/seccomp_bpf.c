@@ -202,7 +202,8 @@ void bpf_search(struct bpf *p, struct seccomp_table *t)
 {
 	struct ranges rs = { 0 };
 
-	qsort(t->rules.v, t->rules.n, sizeof *t->rules.v, rule_order);
+	if (t->rules.n)
+		qsort(t->rules.v, t->rules.n, sizeof *t->rules.v, rule_order);
 	collect(t, &rs);
 	search(p, t, rs.v, rs.n);
 	free(rs.v);
