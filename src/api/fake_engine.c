@@ -174,13 +174,9 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	       struct err *e)
 {
 	int r = say(e, "exec_start %s %d %u %u", id, o->detach, o->rows, o->cols);
-	const void *unread = NULL;
-	size_t n = 0;
 
 	if (r < 0 || o->detach)
 		return r;
-	if (conn->peek(conn->ctx, &unread, &n) < 0 || n != 5)
-		return err_set(e, ERR_SYSTEM, "peek");
 	return hand_over(conn, ENGINE_STREAM_RAW, "hello ", e);
 }
 

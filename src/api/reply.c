@@ -101,14 +101,6 @@ static int conn_take(void *ctx, enum engine_stream kind, int *ret_fd, const void
 	return 0;
 }
 
-static int conn_peek(void *ctx, const void **ret_unread, size_t *ret_n)
-{
-	struct request *q = ctx;
-
-	*ret_unread = http_conn_unread(q->conn, ret_n);
-	return http_conn_fd(q->conn);
-}
-
 static bool conn_gone(void *ctx)
 {
 	struct request *q = ctx;
@@ -118,5 +110,5 @@ static bool conn_gone(void *ctx)
 
 struct engine_conn api_conn_for_engine(struct request *q)
 {
-	return (struct engine_conn){ .take = conn_take, .peek = conn_peek, .gone = conn_gone, .ctx = q };
+	return (struct engine_conn){ .take = conn_take, .gone = conn_gone, .ctx = q };
 }

@@ -55,9 +55,6 @@ struct engine_conn {
 	 * (*ret_unread, lent until the request ends). The connection is closed after it: heads say so. */
 	int (*take)(void *ctx, enum engine_stream kind, int *ret_fd, const void **ret_unread, size_t *ret_n,
 		    struct err *e);
-	/* The same descriptor and unread bytes, only lent, before any head is written: exec hands it to the shim first and takes it
-	 * when the command has really started, so that a failure can still be answered. */
-	int (*peek)(void *ctx, const void **ret_unread, size_t *ret_n);
 	bool (*gone)(void *ctx); /* the client hung up; may be NULL */
 	void *ctx;
 };

@@ -176,7 +176,9 @@ struct exec_session {
 	struct shim_talk *talk;
 	const struct exec *x;
 	const struct exec_start_opts *o;
-	const struct engine_conn *conn;
+	int fd; /* the client's connection, its head written; -1 when detached */
+	const void *unread;
+	size_t unread_n;
 	struct detach_keys keys;
 };
 
@@ -186,10 +188,8 @@ static int session_begin(struct exec_session *s, struct err *e)
 	AUTO_STRB struct strb b = STRB_INIT;
 	AUTO_FD int fd = -1;
 	const struct docker_exec_config *q = &s->x->config;
-	const void *unread = NULL;
-	size_t unread_n = 0;
 	uint32_t flags = SHIM_IO_HOLD;
-	int fds[2] = { -1, -1 };
+	int fds[2] = { -1, s->fd };
 	int r = exec_plan(s->c, s->x, &plan, e);
 
 	if (r < 0)
@@ -198,10 +198,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 	if (fd < 0)
 		return err_sys(e, fd, "keeping the exec's plan");
 	fds[0] = fd;
-	if (s->o->detach)
-		flags |= SHIM_IO_DETACHED;
-	else
-		fds[1] = s->conn->peek(s->conn->ctx, &unread, &unread_n);
+	flags |= s->o->detach ? SHIM_IO_DETACHED : 0;
 	flags |= q->attach_stdin ? SHIM_IO_STDIN : 0;
 	flags |= q->attach_stdout ? SHIM_IO_STDOUT : 0;
 	flags |= q->attach_stderr ? SHIM_IO_STDERR : 0;
@@ -209,7 +206,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 	msg_put_str(&b, s->x->id);
 	msg_put_u32(&b, flags);
 	msg_put_bytes(&b, s->keys.keys, s->keys.n);
-	msg_put_bytes(&b, unread, unread_n);
+	msg_put_bytes(&b, s->unread, s->unread_n);
 	msg_put_u32(&b, s->o->rows);
 	msg_put_u32(&b, s->o->cols);
 	return shim_talk_begin(
@@ -219,25 +216,24 @@ static int session_begin(struct exec_session *s, struct err *e)
 		&s->talk, e);
 }
 
-static int session_flow(struct exec_session *s, struct err *e)
+/* The head is out before the command is tried, so a failure is told on the stream, and in the exec's exit code: as dockerd does. */
+static void tell_failure(struct exec_session *s, const struct err *e)
 {
-	AUTO_FD int taken = -1;
-	const void *unread = NULL;
-	size_t n = 0;
-	int r;
+	AUTO_FREE char *line = xasprintf("%s\r\n", e->msg);
+	AUTO_STRB struct strb b = STRB_INIT;
 
-	if (s->o->detach)
-		return 0;
-	r = s->conn->take(s->conn->ctx, s->x->config.tty ? ENGINE_STREAM_RAW : ENGINE_STREAM_MUX, &taken, &unread, &n,
-			  e);
-	(void)shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_EXEC_FLOW }, NULL);
-	return r;
+	if (s->x->config.tty)
+		strb_adds(&b, line);
+	else
+		stream_add(&b, STREAM_STDOUT, line, strlen(line));
+	(void)fd_write_all(s->fd, b.s, b.len);
 }
 
 static int session_run(struct exec_session *s, struct err *e)
 {
 	AUTO_MSG struct msg m = { 0 };
 	struct engine *en = s->c->en;
+	struct msg_reader rd;
 	uint32_t failure = 0;
 	int code = 0;
 	int r = session_begin(s, e);
@@ -247,15 +243,16 @@ static int session_run(struct exec_session *s, struct err *e)
 	if (r < 0) {
 		r = failed(failure, r, e, &code);
 		settle(en, s->x->id, EXEC_ENDED, 0, code);
-		return r;
+		if (s->o->detach)
+			return r;
+		tell_failure(s, e);
+		return 0;
 	}
-	{
-		struct msg_reader rd = msg_reader(m.body, m.n);
-
-		settle(en, s->x->id, EXEC_RUNNING, msg_get_u32(&rd), 0);
-	}
+	rd = msg_reader(m.body, m.n);
+	settle(en, s->x->id, EXEC_RUNNING, msg_get_u32(&rd), 0);
 	exec_event(s->c, s->x, "exec_start");
-	return session_flow(s, e);
+	(void)shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_EXEC_FLOW }, NULL);
+	return 0;
 }
 
 int exec_start(struct engine *en, const char *id, const struct exec_start_opts *o, const struct engine_conn *conn,
@@ -263,7 +260,7 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 {
 	AUTO_CONTAINER struct container *c = NULL;
 	struct exec x = { 0 };
-	struct exec_session s = { .x = &x, .o = o, .conn = conn };
+	struct exec_session s = { .x = &x, .o = o, .fd = -1 };
 	int r = claim(en, id, &x, e);
 
 	if (r < 0)
@@ -279,10 +276,14 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 		if (!s.shim)
 			r = err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	}
+	if (r == 0 && !o->detach)
+		r = conn->take(conn->ctx, x.config.tty ? ENGINE_STREAM_RAW : ENGINE_STREAM_MUX, &s.fd, &s.unread,
+			       &s.unread_n, e);
 	if (r < 0)
 		settle(en, id, EXEC_CREATED, 0, 0);
 	else
 		r = session_run(&s, e);
+	fd_closep(&s.fd);
 	shim_talk_end(s.talk);
 	shim_link_unref(s.shim);
 	json_done(&docker_exec_config_type, &x.config);
