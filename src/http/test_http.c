@@ -13,6 +13,7 @@
 
 struct server {
 	pthread_t thread;
+	bool joined;
 	int fd, client;
 	struct http_serve_opts opts;
 	int taken; /* fd after a hijack */
@@ -60,12 +61,6 @@ static void *serve(void *p)
 	return NULL;
 }
 
-/* In place of a server that has ended before the test did: teardown joins a thread. */
-static void *nothing(void *p)
-{
-	return p;
-}
-
 static int setup(void **state)
 {
 	struct server *s = xcalloc(1, sizeof *s);
@@ -81,12 +76,19 @@ static int setup(void **state)
 	return 0;
 }
 
+static void join(struct server *s)
+{
+	if (!s->joined)
+		(void)pthread_join(s->thread, NULL);
+	s->joined = true;
+}
+
 static int teardown(void **state)
 {
 	struct server *s = *state;
 
 	fd_closep(&s->client);
-	(void)pthread_join(s->thread, NULL);
+	join(s);
 	strb_done(&s->unread);
 	free(s);
 	return 0;
@@ -259,10 +261,8 @@ static void test_hang_up_is_noticed(void **state)
 	raw(s, "GET /gone HTTP/1.1\r\nHost: d\r\n\r\n");
 	(void)usleep(30000);
 	fd_closep(&s->client);
-	(void)pthread_join(s->thread, NULL);
+	join(s);
 	assert_int_equal(s->taken, 1);
-	s->thread = pthread_self();
-	assert_int_equal(pthread_create(&s->thread, NULL, nothing, NULL), 0);
 }
 
 static void take_over(struct server *s, const char *request, const char *head)
@@ -270,7 +270,7 @@ static void take_over(struct server *s, const char *request, const char *head)
 	char buf[512] = "";
 
 	raw(s, request);
-	(void)pthread_join(s->thread, NULL);
+	join(s);
 	assert_true(s->taken >= 0);
 	assert_true(recv(s->client, buf, sizeof buf - 1, 0) > 0);
 	assert_ptr_equal(strstr(buf, head), buf);
@@ -281,7 +281,6 @@ static void take_over(struct server *s, const char *request, const char *head)
 	assert_int_equal(send(s->taken, "late", 4, MSG_NOSIGNAL), 4);
 	assert_int_equal(recv(s->client, buf, sizeof buf, 0), 4);
 	fd_closep(&s->taken);
-	assert_int_equal(pthread_create(&s->thread, NULL, nothing, NULL), 0);
 }
 
 static void test_hijack_with_upgrade_keeps_early_bytes_and_half_close(void **state)
@@ -354,13 +353,12 @@ static void test_client_takes_over_an_upgraded_connection(void **state)
 	assert_int_equal(rs.status, 101);
 	assert_int_equal(http_detach(c, &s->client, &unread), 0);
 	http_conn_free(c);
-	(void)pthread_join(s->thread, NULL);
+	join(s);
 	assert_int_equal(send(s->taken, "hi", 2, MSG_NOSIGNAL), 2);
 	char buf[8];
 
 	assert_int_equal(recv(s->client, buf, sizeof buf, 0), 2);
 	fd_closep(&s->taken);
-	assert_int_equal(pthread_create(&s->thread, NULL, nothing, NULL), 0);
 }
 
 static void test_connect_explains_itself(void **state)
