@@ -1,8 +1,8 @@
 # Thin: every habit is a word of ./run, which also installs what is missing.
 all:
 	@./run build
-demo test bench lint fuzz install test-vm:
+demo test bench lint fuzz install:
 	@./run $@
 clean:
 	rm -rf build build-asan build-release build-fuzz
-.PHONY: all demo test bench lint fuzz install test-vm clean
+.PHONY: all demo test bench lint fuzz install clean

@@ -28,10 +28,16 @@ class Runtime:
     def __init__(self, machine, bundle):
         self.machine, self.bundle = machine, bundle
         self.root = f"{machine.folder}/state"
+        os.makedirs(self.root, mode=0o700, exist_ok=True)
 
     def __call__(self, *args, rc=0, input=b"", timeout=30):
-        done = subprocess.run(["nsenter", "-t", str(self.machine.pid), "-a", program("hoy-runtime"), "--root", self.root, *args],
-                              input=input, capture_output=True, timeout=timeout)
+        # files, not pipes: a created container keeps its standard streams open
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            done = subprocess.run(["nsenter", "-t", str(self.machine.pid), "-a", program("hoy-runtime"), "--root", self.root, *args],
+                                  input=input, stdout=out, stderr=err, timeout=timeout)
+            out.seek(0)
+            err.seek(0)
+            done.stdout, done.stderr = out.read(), err.read()
         assert rc is None or done.returncode == rc, f"hoy-runtime {' '.join(args)}: rc {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
