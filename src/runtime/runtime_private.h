@@ -90,10 +90,10 @@ int stdio_options(const struct args *a, struct act_opts *o, struct err *e);
 int check_console(const struct args *a, bool terminal, bool detach, struct err *e);
 
 /* ---- commands: 0..255 is the exit code, negative an error in e ---- */
+/* clang-format off */
 #define COMMANDS(F) \
-	F(create) \
-	F(delete) F(exec) F(features) F(kill) F(list) F(pause) F(ps) F(resume) F(run) F(spec) F(start) F(state) \
-		F(update)
+	F(create) F(delete) F(exec) F(features) F(kill) F(list) F(pause) F(ps) F(resume) F(run) F(spec) F(start) F(state) F(update)
+/* clang-format on */
 #define DECLARE(name) int cmd_##name(const struct args *a, struct err *e);
 COMMANDS(DECLARE)
 #undef DECLARE
