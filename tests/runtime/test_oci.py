@@ -17,7 +17,7 @@ RUNC = shutil.which("runc")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/bin/busybox"), reason="needs root and busybox-static")
 
-APPLETS = "sh true false sleep cat ls id ps echo env kill stty test tty hostname head touch mount grep nproc ulimit".split()
+APPLETS = "sh true false sleep cat ls id ps echo env kill stty test tty hostname head touch mount grep mkdir unshare".split()
 MOUNTS = [
     {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
@@ -552,6 +552,26 @@ def test_failing_prestart_hook_fails_the_run(rt):
     rt.configure("true", hooks={"prestart": [{"path": "/bin/false"}]})
     assert rt("run", rt.new_id()).returncode == 1
     assert os.listdir(rt.root) == []
+
+
+# ---- seccomp ----
+def test_seccomp_answers_as_told(rt):
+    rt.configure("mkdir", "/tmp/x", linux__seccomp={"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]})
+    r = rt("run", rt.new_id())
+    assert r.returncode == 1 and "No space left" in r.stderr
+
+
+def test_seccomp_as_docker_has_it(rt):
+    recorded = json.load(open(os.path.join(TOP, "src/plan/corpus/spec/docker-default.json")))
+    rt.configure("sh", "-c", "unshare -U true; grep Seccomp: /proc/self/status", linux__seccomp=recorded["linux"]["seccomp"])
+    r = rt("run", rt.new_id())
+    assert "Operation not permitted" in r.stderr and r.stdout.split() == ["Seccomp:", "2"]
+
+
+def test_seccomp_nonsense_is_refused(rt):
+    rt.configure("true", linux__seccomp={"defaultAction": "SCMP_ACT_MAYBE"})
+    assert rt("run", rt.new_id()).returncode == 1
 
 
 # ---- spec, features, log ----
