@@ -110,7 +110,7 @@ bool conn_flush(struct conn *c)
 		c->out.len -= c->out_done;
 		c->out_done = 0;
 	}
-	if (c->ending && conn_pending(c) == 0)
+	if (c->ending && !c->hold && conn_pending(c) == 0)
 		return finish(c);
 	update(c);
 	return true;
