@@ -9,6 +9,7 @@ the unified hierarchy of a hybrid machine is unmounted, because crun refuses to 
 """
 import argparse
 import ctypes
+import glob
 import json
 import os
 import resource
@@ -79,6 +80,8 @@ def main():
                     results[name]["cpu_ms"].append(cpu)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        for cgroup in glob.glob("/sys/fs/cgroup/*/hoy-bench"):
+            os.rmdir(cgroup)
     ours = {k: statistics.median(v) for k, v in results["hoy-runtime"].items()}
     table = {}
     print(f"{'runtime':14}{'wall ms':>10}{'x':>7}{'cpu ms':>10}{'x':>7}")

@@ -1,4 +1,5 @@
 """The OCI command line: hoy-runtime, and where a behaviour is part of the bargain, runc beside it."""
+import glob
 import json
 import os
 import pty
@@ -119,6 +120,17 @@ def hoy(tmp_path):
     r.cleanup()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_cgroup_stays_behind():
+    """Runtimes remove the container's cgroup, not the one above it."""
+    yield
+    for folder in glob.glob("/sys/fs/cgroup/*/hoy-test") + glob.glob("/sys/fs/cgroup/hoy-test"):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            pass  # a parallel session's containers
+
+
 def wait_for(what, seconds=10):
     end = time.time() + seconds
     while not what():
@@ -148,7 +160,6 @@ def test_run_passes_output_and_leaves_nothing(rt):
     r = rt("run", rt.new_id())
     assert (r.stdout, r.stderr) == ("out\n", "err\n")
     assert os.listdir(rt.root) == []
-    assert not os.path.exists("/sys/fs/cgroup/pids/hoy-test") or os.listdir("/sys/fs/cgroup/pids/hoy-test") is not None
 
 
 def test_run_sees_only_itself(rt):
