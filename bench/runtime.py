@@ -80,6 +80,8 @@ def main():
                     results[name]["cpu_ms"].append(cpu)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        # crun leaves plain folders where the unified hierarchy was
+        shutil.rmtree("/sys/fs/cgroup/unified/hoy-bench", ignore_errors=True)
         for cgroup in glob.glob("/sys/fs/cgroup/*/hoy-bench"):
             os.rmdir(cgroup)
     ours = {k: statistics.median(v) for k, v in results["hoy-runtime"].items()}
