@@ -421,9 +421,16 @@ int image_tag(struct images *t, const char *name, const char *repo, const char *
 }
 
 /* ---- opening ---- */
+struct opening {
+	struct images *t;
+	struct db_batch stale; /* rows of what cannot exist any more */
+	struct strv unread;    /* ids of images that only a newer hoyd can read: their rows and names stay */
+};
+
 static int load_image(void *ctx, const char *key, const char *text, struct err *e)
 {
-	struct images *t = ctx;
+	struct opening *o = ctx;
+	struct images *t = o->t;
 	struct image_doc d = { 0 };
 	struct image *i = NULL;
 	int r = json_read(&image_doc_type, text, strlen(text), &json_limits_default, &d, e);
@@ -433,7 +440,8 @@ static int load_image(void *ctx, const char *key, const char *text, struct err *
 	if (r == 0 && !streq(i->id, key))
 		r = err_set(e, ERR_SYSTEM, "its configuration has another digest");
 	if (r < 0) {
-		log_warn("image %s is dropped: %s", key, e ? e->msg : "");
+		log_warn("image %s cannot be read: %s", key, e ? e->msg : "");
+		strv_add(&o->unread, key);
 		image_unref(i);
 		json_done(&image_doc_type, &d);
 		return 0;
@@ -443,6 +451,7 @@ static int load_image(void *ctx, const char *key, const char *text, struct err *
 	json_done(&image_doc_type, &d);
 	if (store_layer_ref(t->store, i->top, e) < 0) {
 		log_warn("image %s is dropped: its layers are gone", key);
+		db_del(&o->stale, DB_IMAGES, key);
 		image_unref(i);
 		return 0;
 	}
@@ -453,12 +462,15 @@ static int load_image(void *ctx, const char *key, const char *text, struct err *
 
 static int load_name(void *ctx, const char *key, const char *text, struct err *e)
 {
-	struct images *t = ctx;
+	struct opening *o = ctx;
+	struct images *t = o->t;
 	struct name_doc d = { 0 };
 	int r = json_read(&name_doc_type, text, strlen(text), &json_limits_default, &d, e);
 
 	if (r == 0 && by_id(t, d.id))
 		*VEC_ADD(&t->names) = (struct name_row){ xstrdup(key), TAKE_PTR(d.id), d.since };
+	else if (r == 0 && !strv_has(&o->unread, d.id)) /* or it would come back with the next image of that id */
+		db_del(&o->stale, DB_REFERENCES, key);
 	json_done(&name_doc_type, &d);
 	return 0;
 }
@@ -466,6 +478,7 @@ static int load_name(void *ctx, const char *key, const char *text, struct err *e
 int images_open(const struct images_opts *o, struct images **ret, struct err *e)
 {
 	struct images *t = xcalloc(1, sizeof *t);
+	struct opening opening = { .t = t };
 	int r;
 
 	t->db = o->db;
@@ -473,9 +486,13 @@ int images_open(const struct images_opts *o, struct images **ret, struct err *e)
 	t->hooks = o->hooks;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_mutex_init(&t->change, NULL);
-	r = db_each(t->db, DB_IMAGES, load_image, t, e);
+	r = db_each(t->db, DB_IMAGES, load_image, &opening, e);
 	if (r >= 0)
-		r = db_each(t->db, DB_REFERENCES, load_name, t, e);
+		r = db_each(t->db, DB_REFERENCES, load_name, &opening, e);
+	if (r >= 0 && opening.stale.n)
+		r = db_commit(t->db, &opening.stale, e);
+	db_batch_done(&opening.stale);
+	strv_done(&opening.unread);
 	if (r < 0) {
 		images_close(t);
 		return r;

@@ -229,6 +229,23 @@ static void test_images_survive_a_restart(void **state)
 	assert_layers(f, 1);
 }
 
+static void test_image_without_layers_is_forgotten_for_good(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE struct image *i = NULL;
+	AUTO_FREE char *text = NULL;
+
+	load_saved(f, "demo:1", "hello");
+	assert_int_equal(image_find(f->images, "demo:1", &i, NULL), 0);
+	assert_int_equal(db_del_one(f->db, DB_LAYERS, i->top, NULL), 0);
+	fixture_stop(f);
+	fixture_start(f);
+	assert_int_equal(image_count(f->images), 0);
+	assert_int_equal(db_get(f->db, DB_IMAGES, i->id, &text, NULL), -ENOENT);
+	assert_int_equal(db_get(f->db, DB_REFERENCES, "docker.io/library/demo:1", &text, NULL), -ENOENT);
+	assert_layers(f, 0);
+}
+
 struct slow {
 	const struct strb *b;
 	size_t at;
@@ -666,6 +683,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_saved_archive_loads),
 		T(test_images_survive_a_restart),
+		T(test_image_without_layers_is_forgotten_for_good),
 		T(test_archive_comes_through_a_function),
 		T(test_connection_that_breaks_leaves_nothing),
 		T(test_wrong_diff_id_leaves_nothing),
