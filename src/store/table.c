@@ -2,6 +2,8 @@
 #include "store/priv.h"
 #include "json/json.h"
 
+#include <fcntl.h>
+
 /* clang-format off */
 #define LAYER_DOC_FIELDS(F, T) \
 	F(T, STR,   chain_id,    "chain_id",    REQUIRED,   none) \
@@ -111,19 +113,45 @@ static int load_one(void *ctx, const char *key, const char *text, struct err *e)
 	return 0;
 }
 
+static bool on_disk(const struct store *s, const struct store_layer *l)
+{
+	AUTO_FREE char *diff = path_join(l->name, "diff");
+
+	return faccessat(s->layers, diff, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A layer without its directory (somebody cleaned up by hand) is none, nor is what stood on it. */
+static void forget_broken(struct store *s, struct db_batch *stale)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (size_t i = s->table.n; i-- > 0;) {
+			struct store_layer *l = &s->table.v[i];
+
+			if (on_disk(s, l) && (str_empty(l->parent) || layer_find(s, l->parent)))
+				continue;
+			log_warn("layer %s is damaged: dropped", l->chain_id);
+			db_del(stale, DB_LAYERS, l->chain_id);
+			store_layer_done(l);
+			*l = s->table.v[--s->table.n];
+			again = true;
+		}
+	}
+}
+
 /* Children count as references of their parents from the first moment. */
 int layers_load(struct store *s, struct err *e)
 {
+	AUTO_DB_BATCH struct db_batch stale = { 0 };
 	int r = db_each(s->db, DB_LAYERS, load_one, s, e);
 
-	for (size_t i = 0; r >= 0 && i < s->table.n; i++) {
-		struct store_layer *parent = str_empty(s->table.v[i].parent) ? NULL
-									     : layer_find(s, s->table.v[i].parent);
-
-		if (parent)
-			parent->refs++;
-	}
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	forget_broken(s, &stale);
+	for (size_t i = 0; i < s->table.n; i++)
+		if (!str_empty(s->table.v[i].parent))
+			layer_find(s, s->table.v[i].parent)->refs++;
+	return stale.n ? db_commit(s->db, &stale, e) : 0;
 }
 
 int store_layer_get(struct store *s, const char *chain, struct store_layer *ret, struct err *e)

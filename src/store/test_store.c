@@ -163,6 +163,31 @@ static void test_children_hold_their_parents(void **state)
 	assert_int_equal(entries(f, "layers"), 0);
 }
 
+static void test_layer_without_its_directory_is_none(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_STRB struct strb a = STRB_INIT, b = STRB_INIT;
+	char low[DIGEST_TEXT], high[DIGEST_TEXT];
+	struct store_layer l = { 0 };
+	AUTO_FREE char *path = NULL;
+	struct err e = ERR_INIT;
+
+	one_file(&a, "low");
+	one_file(&b, "high");
+	assert_int_equal(add(f, NULL, &a, NULL, NULL, low, &e), 0);
+	assert_int_equal(add(f, low, &b, NULL, NULL, high, &e), 0);
+	assert_int_equal(store_layer_get(f->store, low, &l, &e), 0);
+	path = xasprintf("%s/layers/%s", f->root, l.name);
+	store_layer_done(&l);
+	stop(f);
+	assert_int_equal(dir_remove(AT_FDCWD, path), 0);
+	start(f, getenv("HOY_WORKER"));
+	assert_int_equal(store_layer_ref(f->store, high, &e), -ENOENT);
+	assert_int_equal(store_layer_ref(f->store, low, &e), -ENOENT);
+	assert_int_equal(store_sweep(f->store, &e), 0);
+	assert_int_equal(entries(f, "layers"), 0);
+}
+
 struct race {
 	struct fixture *f;
 	const struct strb *tar;
@@ -270,6 +295,7 @@ int main(void)
 		T(test_opaque_directories_are_marked),
 		T(test_wrong_digests_leave_nothing),
 		T(test_children_hold_their_parents),
+		T(test_layer_without_its_directory_is_none),
 		T(test_threads_that_want_the_same_layer_share_it),
 		T(test_trees_of_any_depth_are_removed),
 		T(test_a_worker_that_cannot_start_is_an_error),
