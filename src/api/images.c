@@ -88,6 +88,7 @@ int api_image_remove(struct request *q, struct err *e)
 }
 
 /* ---- bodies that become images ---- */
+#define FEED_GRACE_S 2
 struct feed {
 	struct http_conn *conn;
 	int to;
@@ -142,6 +143,19 @@ static void send_error_line(struct request *q, int r, const struct err *e)
 	free(line.error);
 }
 
+/* The client has its answer. If it is still sending, swallow that for a while (a reset could take the answer from it), then stop listening. */
+static void end_feed(struct request *q, pthread_t thread)
+{
+	struct timespec until = { 0 };
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += FEED_GRACE_S;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return;
+	(void)shutdown(http_conn_fd(q->conn), SHUT_RD);
+	(void)pthread_join(thread, NULL);
+}
+
 typedef int body_job(struct request *q, int in_fd, const struct engine_progress *p, struct err *e);
 
 /* Starts the answer, then runs the job on the body. */
@@ -176,12 +190,9 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 	if (r < 0)
 		send_error_line(q, r, e);
 	(void)http_stream_end(q->conn);
-	if (!__atomic_load_n(&f->ended,
-			     __ATOMIC_ACQUIRE)) { /* body left over: the client has its answer, stop listening */
+	if (!__atomic_load_n(&f->ended, __ATOMIC_ACQUIRE))
 		http_close_after(q->conn);
-		(void)shutdown(http_conn_fd(q->conn), SHUT_RD);
-	}
-	(void)pthread_join(thread, NULL);
+	end_feed(q, thread);
 	return 0;
 }
 
