@@ -160,3 +160,18 @@ def test_signals_to_the_client_are_passed_on(cli, name):
 def test_init_reaps_and_forwards(cli):
     out = cli("run", "--rm", "--init", BUSYBOX, "sh", "-c", "cat /proc/1/comm; echo $$").out.split()
     assert out[0] in ("docker-init", "hoy-init", "tini") and out[1] != "1"
+
+
+def test_init_passes_signals_and_the_exit_code_on(cli, name):
+    cli("run", "-d", "--init", "--name", name, BUSYBOX, "sh", "-c", "trap 'exit 42' USR1; sh -c 'sleep 0.1 & exit 0'; echo ready; while :; do sleep 0.1; done")
+    until(lambda: "ready" in cli("logs", name).out, what="the command")
+    cli("kill", "-s", "USR1", name)
+    assert cli("wait", name).line == "42"
+    result = cli("run", "--rm", "--init", BUSYBOX, "/no/such/program", rc=127)
+    assert "/no/such/program" in result.err
+
+
+def test_init_leaves_no_zombies(cli, name):
+    cli("run", "-d", "--init", "--name", name, BUSYBOX, "sh", "-c", "for i in 1 2 3 4; do sh -c 'sleep 0.1 & exit 0'; done; sleep 1; echo ready; exec sleep 100")
+    until(lambda: "ready" in cli("logs", name).out, what="the orphans' end")
+    assert "Z" not in "".join(line.split()[2] for line in cli("exec", name, "sh", "-c", "cat /proc/[0-9]*/stat").out.splitlines())

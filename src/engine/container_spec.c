@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#define INIT_INSIDE "/sbin/docker-init" /* programs look for Docker's name */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 void plan_slots_done(struct plan_slots *s)
@@ -31,6 +32,7 @@ struct building {
 	struct plan_slots *slots;
 	struct plan_ns_choice ns[PLAN_NS_COUNT];
 	bool new_netns;
+	bool init; /* hoy-init is process 1 */
 };
 
 /* ---- capabilities ---- */
@@ -99,6 +101,10 @@ static void set_process(struct building *b)
 	const struct container_record *rec = b->rec;
 	struct oci_process *p = &b->spec.process;
 
+	if (b->init) {
+		strv_add(&p->args, INIT_INSIDE);
+		strv_add(&p->args, "--");
+	}
 	strv_add(&p->args, rec->path);
 	strv_addv(&p->args, &rec->args);
 	process_env(&p->env, rec, rec->config.tty);
@@ -233,6 +239,11 @@ static void set_mounts(struct building *b)
 	else
 		spec_set_mount(&b->spec, "/dev/shm", "tmpfs", "shm", shm);
 	set_files(b);
+	if (b->init) {
+		AUTO_FREE char *program = path_join(b->c->en->config.programs, "hoy-init");
+
+		spec_set_mount(&b->spec, INIT_INSIDE, "bind", program, "bind,rprivate,ro");
+	}
 	for (size_t i = 0; i < rec->mounts.n; i++) {
 		const __typeof__(*rec->mounts.v) *m = &rec->mounts.v[i];
 		AUTO_STRB struct strb o = STRB_INIT;
@@ -560,7 +571,8 @@ int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret
 
 	record_copy(c, &rec);
 	env.user = str_empty(rec.config.user) ? NULL : rec.config.user;
-	env.init = rec.host.init.set && rec.host.init.v;
+	/* In the pid namespace of somebody else there is a process 1 already. */
+	b.init = rec.host.init.set && rec.host.init.v && str_empty(rec.host.pid_mode);
 	r = root_mount(c, &rec, &fs, &root, e);
 	if (r == 0)
 		r = build_spec(&b, e);
