@@ -138,7 +138,7 @@ int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 		return err_set(e, ERR_INVALID, "request body is too large: the limit is %d bytes", BODY_MAX);
 	if (r < 0)
 		return err_set(e, ERR_INVALID, "invalid JSON: %s",
-			       r == -EPROTO ? "malformed or cut off request body" : strerror(-r));
+			       r == -EPROTO ? "unexpected EOF" : strerror(-r));
 	return 0;
 }
 
