@@ -137,8 +137,7 @@ int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 	if (r == -EFBIG)
 		return err_set(e, ERR_INVALID, "request body is too large: the limit is %d bytes", BODY_MAX);
 	if (r < 0)
-		return err_set(e, ERR_INVALID, "invalid JSON: %s",
-			       r == -EPROTO ? "unexpected EOF" : strerror(-r));
+		return err_set(e, ERR_INVALID, "invalid JSON: %s", r == -EPROTO ? "unexpected EOF" : strerror(-r));
 	return 0;
 }
 

@@ -78,7 +78,7 @@ enum json_kind {
 #define NULL_EMPTY 0x02u /* a NULL array, map, string or set is written as null, not as [], {}, "" */
 #define READ_ONLY 0x04u  /* read, never written (deprecated request fields) */
 #define WRITE_ONLY 0x08u
-#define REQUIRED 0x10u /* absent is an error */
+#define REQUIRED 0x10u    /* absent is an error */
 #define ONE_OR_MANY 0x20u /* STRV: a lone string is read as a list of one (Docker's Cmd and Entrypoint) */
 #define SINCE(minor) ((unsigned)(minor) << 16)
 #define UNTIL(minor) ((unsigned)(minor) << 24)
