@@ -148,8 +148,7 @@ static int start_attached(struct cli *c, const char *name)
 		r = session_run(&s, &e);
 	if (r < 0) {
 		code = cli_report(&e);
-		if (s.fd >= 0)
-			(void)close(s.fd);
+		session_drop(&s);
 	} else {
 		code = s.detached ? 0 : wait_code(wait);
 	}

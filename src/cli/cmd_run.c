@@ -219,8 +219,7 @@ static int run_attached(struct cli *c, const char *id, const struct run_body *b)
 	if (r >= 0)
 		r = start(c, id, &e);
 	if (r < 0) {
-		if (s.fd >= 0)
-			(void)close(s.fd);
+		session_drop(&s);
 		if (wait && b->auto_remove)
 			(void)wait_status(wait); /* it is removed before we say that it failed, as docker */
 		answer_free(wait);

@@ -137,6 +137,19 @@ int fd_write_full(int fd, const void *p, size_t n)
 	return 0;
 }
 
+/* The reader of our output has left: we end as any program in a pipe does, without waiting for the container. */
+static int screen_write(int fd, const void *p, size_t n)
+{
+	int r = fd_write_full(fd, p, n);
+
+	if (r == -EPIPE) {
+		terminal_restore();
+		(void)signal(SIGPIPE, SIG_DFL);
+		(void)raise(SIGPIPE);
+	}
+	return r;
+}
+
 struct flow {
 	struct session *s;
 	struct stream_reader frames;
@@ -151,13 +164,13 @@ static int show(struct flow *f, const char *p, size_t n, struct err *e)
 	int r;
 
 	if (f->s->tty)
-		return fd_write_full(STDOUT_FILENO, p, n);
+		return screen_write(STDOUT_FILENO, p, n);
 	while ((r = stream_next(&f->frames, &p, &n, &piece)) > 0) {
 		if (piece.id == STREAM_SYSTEM)
 			return err_set(e, ERR_SYSTEM, "error from daemon in stream: %.*s", (int)MIN(piece.n, 500u),
 				       piece.p);
 		if (piece.id == STREAM_STDERR ? f->s->use_stderr : f->s->use_stdout)
-			r = fd_write_full(piece.id == STREAM_STDERR ? STDERR_FILENO : STDOUT_FILENO, piece.p, piece.n);
+			r = screen_write(piece.id == STREAM_STDERR ? STDERR_FILENO : STDOUT_FILENO, piece.p, piece.n);
 		if (r < 0)
 			return r;
 	}
@@ -250,6 +263,14 @@ static int flow_loop(struct flow *f, int signals, struct err *e)
 	return r;
 }
 
+void session_drop(struct session *s)
+{
+	strb_done(&s->unread);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	s->fd = -1;
+}
+
 int session_run(struct session *s, struct err *e)
 {
 	struct flow f = { .s = s, .stdin_open = s->use_stdin };
@@ -258,8 +279,10 @@ int session_run(struct session *s, struct err *e)
 	sigset_t set;
 	int flags = fcntl(s->fd, F_GETFL), r = 0;
 
-	if (!str_empty(s->detach_keys) && (r = detach_keys_parse(s->detach_keys, &keys, e)) < 0)
+	if (!str_empty(s->detach_keys) && (r = detach_keys_parse(s->detach_keys, &keys, e)) < 0) {
+		session_drop(s);
 		return r;
+	}
 	detach_init(&f.keys, &keys);
 	session_signals(&set);
 	session_signals_block();
@@ -274,9 +297,7 @@ int session_run(struct session *s, struct err *e)
 		r = flow_loop(&f, signals, e);
 	terminal_restore();
 	strb_done(&f.pending);
-	strb_done(&s->unread);
-	(void)close(s->fd);
-	s->fd = -1;
+	session_drop(s);
 	return r == -EPIPE ? 0 : r;
 }
 

@@ -20,6 +20,7 @@ struct session {
 void session_signals_block(void);
 /* Copies until the peer ends the connection or the keys are typed. */
 int session_run(struct session *s, struct err *e);
+void session_drop(struct session *s); /* a connection that session_run never got */
 /* Tells the daemon our window's size; tries again while the container is still starting. */
 void session_resize(struct cli *cli, const char *resize_path);
 /* The same for a program that has drawn its screen already: a wrong size first, so that it draws again. */
