@@ -39,6 +39,21 @@ static int run_ps(const struct strv *args, char **ret, struct err *e)
 	return 0;
 }
 
+/* ps of just these processes, whatever their terminal; where its options do not go with -q, of what it selects by itself (moby does
+ * the same). */
+static int ps_of(struct strv *args, const struct act_pids *pids, char **ret, struct err *e)
+{
+	AUTO_STRB struct strb q = STRB_INIT;
+
+	for (size_t i = 0; i < pids->n; i++)
+		strb_addf(&q, "%s%d", i ? "," : "-q", (int)pids->v[i]);
+	strv_add(args, strb_str(&q));
+	if (pids->n && run_ps(args, ret, NULL) == 0)
+		return 0;
+	strv_remove(args, args->n - 1);
+	return run_ps(args, ret, e);
+}
+
 /* One line into as many columns as there are titles; the last takes the rest of the line. */
 static void split_row(const char *line, size_t titles, struct strv *ret)
 {
@@ -86,9 +101,9 @@ int container_top(struct engine *en, const char *ref, const char *ps_args, struc
 	strv_add(&args, "ps");
 	strv_split(&args, str_empty(ps_args) ? "-ef" : ps_args, " \t");
 	cgroup = xasprintf("%s/%s", en->cgroup_parent, c->id);
-	r = run_ps(&args, &text, e);
+	r = act_cgroup_pids(cgroup, &pids);
 	if (r == 0)
-		r = act_cgroup_pids(cgroup, &pids);
+		r = ps_of(&args, &pids, &text, e);
 	if (r < 0) {
 		free(pids.v);
 		return r;
