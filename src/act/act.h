@@ -82,6 +82,9 @@ int act_exec(const struct plan_process *p, const struct act_target *t, const str
 /* Where cgroups are on this machine; found once, cheap to ask again. */
 enum act_cgroup_version { ACT_CGROUP_V1 = 1, ACT_CGROUP_V2 = 2 };
 enum act_cgroup_version act_cgroup_version(void);
+/* Descriptors of the cgroup trees that act keeps open: a fork that closes everything else and still removes cgroups keeps these. */
+#define ACT_CGROUP_FDS_MAX 24
+size_t act_cgroup_fds(int ret[ACT_CGROUP_FDS_MAX]);
 int act_cgroup_make(const struct plan_cgroup *c, bool adopt, struct err *e); /* limits applied, nobody in it */
 int act_cgroup_update(const struct plan_cgroup *c, struct err *e);   /* docker update: only what is set changes */
 int act_cgroup_freeze(const char *path, bool frozen, struct err *e); /* returns when the state is reached */

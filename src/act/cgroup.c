@@ -407,6 +407,16 @@ int act_cgroup_kill(const char *path)
 	}
 }
 
+size_t act_cgroup_fds(int ret[ACT_CGROUP_FDS_MAX])
+{
+	const struct cg_host *h = cg_host();
+	size_t n = MIN(h->n, (size_t)ACT_CGROUP_FDS_MAX);
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = h->tree[i].fd;
+	return n;
+}
+
 int act_cgroup_remove(const char *path)
 {
 	const struct cg_host *h = cg_host();

@@ -33,10 +33,13 @@ static char *hosts_text(struct container *c, const struct net_endpoint *ep)
 		extra[n++].ip = kept.v[kept.n - 1];
 	}
 	if (ep && !str_empty(ep->ip)) {
-		names = str_empty(c->rec.config.domainname)
-				? xstrdup(c->rec.config.hostname)
-				: xasprintf("%s.%s %s", c->rec.config.hostname, c->rec.config.domainname,
-					    c->rec.config.hostname);
+		/* "ship.example" alone is a full name too: the short one stands beside it */
+		AUTO_FREE char *full = str_empty(c->rec.config.domainname)
+					       ? xstrdup(c->rec.config.hostname)
+					       : xasprintf("%s.%s", c->rec.config.hostname, c->rec.config.domainname);
+		size_t short_n = strcspn(full, ".");
+
+		names = full[short_n] ? xasprintf("%s %.*s", full, (int)short_n, full) : TAKE_PTR(full);
 		own = (struct net_host_entry){ .ip = ep->ip, .names = names };
 	}
 	text = net_hosts_text(&own, own.ip ? 1 : 0, extra, n, true);

@@ -467,11 +467,8 @@ static void set_sysctls(struct building *b)
 {
 	struct strmap *s = &b->spec.linux_.sysctl;
 
-	if (b->new_netns &&
-	    !streq(b->rec->host.userns_mode, "private")) { /* Docker: ports below 1024 and ping for everybody inside */
-		strmap_set(s, "net.ipv4.ip_unprivileged_port_start", "0");
-		strmap_set(s, "net.ipv4.ping_group_range", "0 2147483647");
-	}
+	if (!b->new_netns) /* Docker's defaults, ports below 1024 and ping for everybody, are for a namespace of one's own */
+		strmap_done(s);
 	for (size_t i = 0; i < b->rec->host.sysctls.n; i++)
 		strmap_set(s, b->rec->host.sysctls.v[i].k, b->rec->host.sysctls.v[i].v);
 }

@@ -111,6 +111,12 @@ int act_cgroup_signal(const char *path, int sig)
 {
 	return -ENOSYS;
 }
+size_t act_cgroup_fds(int ret[ACT_CGROUP_FDS_MAX])
+{
+	(void)ret;
+	return 0;
+}
+
 int act_cgroup_remove(const char *path)
 {
 	return 0;

@@ -62,7 +62,7 @@ static int by_number(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* The child keeps nothing but the namespaces: a connection of a client must not stay open because of it. */
+/* The child keeps nothing but the namespaces and the cgroup trees: a connection of a client must not stay open because of it. */
 static void keep_only(int *fds, size_t n)
 {
 	unsigned next = 3;
@@ -80,13 +80,14 @@ static void keep_only(int *fds, size_t n)
 
 static void clean_later(struct shim *s)
 {
-	int fds[PLAN_NS_COUNT + 2];
+	int fds[PLAN_NS_COUNT + 2 + ACT_CGROUP_FDS_MAX];
 	size_t n = 0;
 
 	for (int i = 0; i < PLAN_NS_COUNT; i++)
 		fds[n++] = s->child.ns[i];
 	fds[n++] = s->child.root_fd;
 	fds[n++] = s->netns;
+	n += act_cgroup_fds(fds + n);
 	s->cleaner = fork();
 	if (s->cleaner == 0) {
 		keep_only(fds, n);
