@@ -74,3 +74,55 @@ def test_a_fork_bomb_leaves_nothing_after_rm(cli, name, engine):
     cli("rm", "-f", name)
     names = [n for _, n in engine.machine.procs().values()]
     assert names.count("sleep") < 5
+
+
+def cgroup_value(engine, cli, name, v1, v1_file, v2_file):
+    pid = engine.host_pid(cli.inspect(name, "{{.State.Pid}}"))
+    rows = dict(line.strip().split(":")[1:] for line in open(f"/proc/{pid}/cgroup"))
+    if v1 in rows:
+        return open(f"/sys/fs/cgroup/{v1}{rows[v1]}/{v1_file}").read().strip()
+    return open(f"/sys/fs/cgroup{rows['']}/{v2_file}").read().strip()
+
+
+def test_update_changes_a_running_container(cli, name, engine):
+    cli("run", "-d", "--name", name, "--memory", "64m", "--cpus", "0.5", BUSYBOX, "sleep", "100")
+    out = cli("update", "--memory", "100m", "--memory-swap", "150m", "--pids-limit", "33", "--cpus", "0.25", "--cpuset-cpus", "0", "--restart", "on-failure:3", name)
+    assert out.line == name
+    assert cgroup_value(engine, cli, name, "memory", "memory.limit_in_bytes", "memory.max") == str(100 << 20)
+    assert cgroup_value(engine, cli, name, "pids", "pids.max", "pids.max") == "33"
+    assert cgroup_value(engine, cli, name, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "25000"
+    assert cgroup_value(engine, cli, name, "cpuset", "cpuset.cpus", "cpuset.cpus") == "0"
+    show = "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}} {{.HostConfig.NanoCpus}} {{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}"
+    assert cli.inspect(name, show) == f"{100 << 20} {150 << 20} 33 250000000 on-failure 3"
+    cli("update", "--pids-limit", "-1", name)
+    assert cgroup_value(engine, cli, name, "pids", "pids.max", "pids.max") == "max"
+    cli("update", "--memory", "32m", "--memory-swap", "32m", name)  # both downwards
+    assert cgroup_value(engine, cli, name, "memory", "memory.limit_in_bytes", "memory.max") == str(32 << 20)
+    cli("restart", "-t", "0", name)  # and the record says so too
+    assert cgroup_value(engine, cli, name, "memory", "memory.limit_in_bytes", "memory.max") == str(32 << 20)
+    assert cgroup_value(engine, cli, name, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0] == "25000"
+
+
+def test_update_of_a_stopped_container_counts_at_its_start(cli, name, engine):
+    cli("create", "--name", name, BUSYBOX, "sleep", "100")
+    cli("update", "--pids-limit", "44", "--cpu-shares", "300", name)
+    cli("start", name)
+    assert cgroup_value(engine, cli, name, "pids", "pids.max", "pids.max") == "44"
+
+
+def test_update_refuses_as_docker_does(cli, name):
+    cli("create", "--name", name, "--cpus", "0.5", BUSYBOX, "true")
+    before = cli.inspect(name, "{{json .HostConfig}}")
+    for args, sentence in (
+            (["-m", "64m"], "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"),
+            (["-m", "1m"], "Minimum memory limit allowed is 6MB"),
+            (["--cpu-period", "10000"], "CPU Period cannot be updated as NanoCPUs has already been set"),
+            (["--restart", "always:3"], "maximum retry count can only be used with 'on-failure'"),
+            (["--restart", "sometimes"], "unknown policy 'sometimes'")):
+        assert sentence in cli("update", *args, name, rc=1).err
+    assert "you must provide one or more flags when using this command" in cli("update", name, rc=1).err
+    assert "No such container: hoyt-none" in cli("update", "--cpus", "1", "hoyt-none", rc=1).err
+    assert cli.inspect(name, "{{json .HostConfig}}") == before
+    cli("create", "--rm", "--name", name + "r", BUSYBOX, "true")
+    assert "Restart policy cannot be updated because AutoRemove is enabled" in cli("update", "--restart", "always", name + "r", rc=1).err
+    cli("rm", name + "r")

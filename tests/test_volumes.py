@@ -54,6 +54,23 @@ def test_a_new_volume_starts_with_the_images_files(cli, name):
         cli("volume", "rm", name)
 
 
+def test_copying_up_can_be_refused_and_happens_once(cli, name):
+    try:
+        cli("run", "--rm", "-v", f"{name}:/etc:nocopy", BUSYBOX, "sh", "-c", "test ! -e /etc/passwd")
+        cli("run", "--rm", "--mount", f"type=volume,source={name},target=/etc,volume-nocopy", BUSYBOX, "sh", "-c", "test ! -e /etc/passwd")
+        cli("run", "--name", name + "c", "-v", f"{name}:/etc", BUSYBOX, "sh", "-c", "rm /etc/passwd || true; rm -rf /etc/*; ls -A /etc > /count")
+        cli("start", "-a", name + "c")
+        cli("run", "--rm", "-v", f"{name}:/x", BUSYBOX, "sh", "-c", "test ! -e /x/passwd")
+        cli("rm", name + "c")
+    finally:
+        cli("volume", "rm", "-f", name)
+
+
+def test_hosts_and_names_are_above_a_volume_at_etc(cli, name):
+    out = cli("run", "--rm", "-v", "/etc", "-h", "thename", BUSYBOX, "cat", "/etc/hostname", "/etc/hosts").out
+    assert out.startswith("thename\n") and "localhost" in out
+
+
 def test_an_anonymous_volume_goes_with_rm_v(cli, name, api):
     cli("run", "-d", "--name", name, "-v", "/data", BUSYBOX, "sleep", "100")
     mount = json.loads(cli.inspect(name, "{{json .Mounts}}"))[0]

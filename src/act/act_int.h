@@ -57,6 +57,8 @@ int mount_onto(int mount, int target);
 /* The target inside root, made when missing. Symlinks of the image are followed inside root only. */
 int target_open(int root, const char *path, bool dir, struct err *e);
 int root_mkdir(int root, const char *path); /* mkdir -p inside root; O_PATH descriptor of it */
+int copy_up_tmpfs(int target, int mount, struct err *e); /* copy_up.c: what the image has there, into the new mount */
+int copy_up_volume(int target, int mount, bool readonly, struct err *e); /* only where it is empty */
 int devices_make(struct job *j, struct err *e);
 int console_bind(struct job *j, int peer, struct err *e);
 int mask_paths(struct job *j, struct err *e);

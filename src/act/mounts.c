@@ -143,75 +143,6 @@ static int set_readonly(int fd, bool recursive)
 	return sys_mount_setattr(fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &ro) < 0 ? -errno : 0;
 }
 
-static int copy_up(int from, int to, int depth);
-
-static int copy_entry(int from, int to, const char *name, const struct stat *st, int depth)
-{
-	char link[PATH_MAX] = "", buf[65536];
-	int r = 0;
-
-	if (S_ISDIR(st->st_mode)) {
-		AUTO_FD int in = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), out = -1;
-
-		if (mkdirat(to, name, st->st_mode & 07777) < 0 && errno != EEXIST)
-			return -errno;
-		out = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		r = in < 0 || out < 0 ? -errno : copy_up(in, out, depth - 1);
-	} else if (S_ISLNK(st->st_mode)) {
-		if (readlinkat(from, name, link, sizeof link - 1) < 0 || symlinkat(link, to, name) < 0)
-			r = -errno;
-	} else if (S_ISREG(st->st_mode)) {
-		AUTO_FD int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		AUTO_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, st->st_mode & 07777);
-		ssize_t n = 1;
-
-		if (in < 0 || out < 0)
-			return -errno;
-		while (r == 0 && (n = read(in, buf, sizeof buf)) > 0)
-			r = fd_write_all(out, buf, (size_t)n);
-		if (n < 0)
-			r = -errno;
-	} else if (mknodat(to, name, st->st_mode, st->st_rdev) < 0) {
-		r = -errno;
-	}
-	if (r == 0 && fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		r = -errno;
-	if (r == 0 && !S_ISLNK(st->st_mode) && fchmodat(to, name, st->st_mode & 07777, 0) < 0)
-		r = -errno;
-	return r;
-}
-
-#include <dirent.h>
-static int copy_up(int from, int to, int depth)
-{
-	int copy = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-
-	if (!d || depth == 0)
-		r = depth == 0 ? -ELOOP : -errno;
-	for (struct dirent *e; r == 0 && (e = readdir(d));) {
-		struct stat st;
-
-		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
-			continue;
-		r = fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0
-			    ? -errno
-			    : copy_entry(dirfd(d), to, e->d_name, &st, depth);
-	}
-	if (d)
-		(void)closedir(d);
-	return r;
-}
-
-static int fill_from_image(int target, int mount, struct err *e)
-{
-	AUTO_FD int from = openat(target, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO_FD int to = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = from < 0 || to < 0 ? -errno : copy_up(from, to, 64);
-
-	return r < 0 ? err_sys(e, r, "tmpcopyup") : 0;
-}
-
 static void later_readonly(struct job *j, int fd)
 {
 	j->m.late_ro = xrealloc(j->m.late_ro, j->m.n_late_ro + 1, sizeof(int));
@@ -254,7 +185,7 @@ static int attach_fs(struct job *j, const struct plan_mount *m, struct err *e)
 		    fstat(target, &st) == 0)
 			(void)fchmodat(fd, ".", st.st_mode & 07777, 0); /* as the directory it covers */
 		if (m->extra & PLAN_MOUNT_TMPCOPYUP) {
-			r = fill_from_image(target, fd, e);
+			r = copy_up_tmpfs(target, fd, e);
 			if (r < 0)
 				return r;
 		}
@@ -273,11 +204,21 @@ static int attach_fs(struct job *j, const struct plan_mount *m, struct err *e)
 static int attach_made(struct job *j, const struct plan_mount *m, int fd, struct err *e)
 {
 	bool dir = !(m->extra & PLAN_MOUNT_CREATE_FILE) && is_dir(fd);
-	AUTO_FD int target = target_open(j->m.root, m->target, dir, e);
+	AUTO_FD int before = -1, target = -1;
 	int r;
 
+	if (m->extra & PLAN_MOUNT_VOLUME_COPYUP && dir)
+		before = open_in_root(j->m.root, m->target, O_PATH | O_DIRECTORY, 0);
+	target = target_open(j->m.root, m->target, dir, e);
 	if (target < 0)
 		return target;
+	if (before >= 0) {
+		bool readonly = m->flags & MS_RDONLY || m->rec_set & K_MOUNT_ATTR_RDONLY;
+
+		r = copy_up_volume(before, fd, readonly, e);
+		if (r < 0)
+			return r;
+	}
 	r = mount_onto(fd, target);
 	if (r == -ENOTDIR || (r == -EINVAL && is_dir(target) != is_dir(fd)))
 		return err_sys(e, -ENOTDIR,

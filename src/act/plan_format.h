@@ -37,6 +37,7 @@ enum plan_mount_extra {
 	PLAN_MOUNT_OPTIONAL = 4,    /* ENOENT/EPERM of the source is not an error (mqueue in odd kernels) */
 	PLAN_MOUNT_CREATE_FILE = 8, /* a missing target is made as a file although the source cannot be asked */
 	PLAN_MOUNT_IDMAP = 16,      /* idmapped with the container's user namespace */
+	PLAN_MOUNT_VOLUME_COPYUP = 32, /* a bound directory that is empty gets what the image has at target */
 };
 
 struct plan_device { /* a node in /dev: made by mknod, or bound from the host in a user namespace */

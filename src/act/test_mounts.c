@@ -346,6 +346,44 @@ static void test_tmpfs_copies_up_and_becomes_readonly(void **state)
 	assert_string_equal(f.out, "group\npasswd\n644\ntouch: /etc/x: Read-only file system\n");
 }
 
+static void test_an_empty_volume_gets_the_images_files(void **state)
+{
+	AUTO_FREE char *vol = NULL, *dir = NULL, *file = NULL, *link_path = NULL, *made = NULL;
+	struct stat st;
+	struct fx f;
+
+	NEEDS_ROOT();
+	vol = fx_path("copyvol");
+	dir = fx_path("root/data");
+	file = fx_path("root/data/f");
+	link_path = fx_path("root/data/l");
+	assert_int_equal(mkdir(vol, 0755), 0);
+	assert_int_equal(mkdir(dir, 0750), 0);
+	assert_int_equal(file_write(AT_FDCWD, file, "hi\n", 3, 0600), 0);
+	assert_int_equal(chown(file, 1000, 1001), 0);
+	assert_int_equal(chmod(file, 04751), 0);
+	assert_int_equal(chown(dir, 5, 6), 0);
+	assert_int_equal(symlink("/etc/passwd", link_path), 0);
+	for (int round = 0; round < 2; round++) { /* the second time it is not empty: what was deleted stays so */
+		fx_init(&f);
+		fx_mount(&f, (struct plan_mount){ .kind = PLAN_MOUNT_BIND,
+						  .flags = MS_BIND | MS_REC | MS_RDONLY,
+						  .target = "/data",
+						  .source = vol,
+						  .extra = PLAN_MOUNT_VOLUME_COPYUP });
+		fx_run(&f, "stat -c '%n %a %u %g' /data /data/*; touch /data/x 2>&1");
+		assert_string_equal(f.out, round ? "/data 750 5 6\n/data/l 777 0 0\ntouch: /data/x: Read-only file system\n"
+						 : "/data 750 5 6\n/data/f 4751 1000 1001\n/data/l 777 0 0\n"
+						   "touch: /data/x: Read-only file system\n");
+		made = path_join(vol, "f");
+		assert_int_equal(stat(made, &st), 0 - round);
+		(void)unlink(made);
+		free(TAKE_PTR(made));
+	}
+	assert_int_equal(stat("/etc/passwd", &st), 0);
+	assert_int_equal(st.st_uid, 0);
+}
+
 static void test_new_tmpfs_has_the_mode_of_what_it_covers(void **state)
 {
 	AUTO_FREE char *dir = NULL;
@@ -495,6 +533,7 @@ int main(void)
 		cmocka_unit_test(test_overlay_with_many_relative_lowers),
 		cmocka_unit_test(test_overlay_shows_no_deleted_file_in_a_user_namespace),
 		cmocka_unit_test(test_tmpfs_copies_up_and_becomes_readonly),
+		cmocka_unit_test(test_an_empty_volume_gets_the_images_files),
 		cmocka_unit_test(test_new_tmpfs_has_the_mode_of_what_it_covers),
 		cmocka_unit_test(test_cgroup_view_shows_our_own_cgroup_read_only),
 		cmocka_unit_test(test_recursive_readonly_and_propagation),

@@ -35,7 +35,7 @@ static const struct route routes[] = {
 	{ "POST",   "/containers/{name}/rename",     api_containers_rename },
 	{ "POST",   "/containers/{name}/resize",     api_containers_resize },
 	{ "POST",   "/containers/{name}/attach",     api_containers_attach },
-	{ "POST",   "/containers/{name}/update",     NULL },
+	{ "POST",   "/containers/{name}/update",     api_containers_update },
 	{ "POST",   "/containers/{name}/exec",       api_exec_new },
 	{ "DELETE", "/containers/{name}",            api_containers_remove },
 	{ "POST",   "/commit",                       NULL },

@@ -227,6 +227,23 @@ int api_containers_unpause(struct request *q, struct err *e)
 	return done(q, container_unpause(q->engine, q->name, e));
 }
 
+int api_containers_update(struct request *q, struct err *e)
+{
+	struct docker_host_config rq = { 0 };
+	struct docker_container_update_response rs = { 0 };
+	int r = api_q_json(q, &docker_host_config_type, &rq, e);
+
+	if (r == 0 && q->minor < 40)
+		rq.pids_limit = (struct json_oint){ 0 };
+	if (r == 0)
+		r = container_update(q->engine, q->name, &rq, &rs.warnings, e);
+	if (r == 0)
+		r = api_reply_obj(q, 200, &docker_container_update_response_type, &rs);
+	json_done(&docker_host_config_type, &rq);
+	json_done(&docker_container_update_response_type, &rs);
+	return r;
+}
+
 int api_containers_rename(struct request *q, struct err *e)
 {
 	if (!*api_q_str(q, "name"))

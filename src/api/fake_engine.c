@@ -87,6 +87,13 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 	return say(e, "kill %s %s", ref, signal ? signal : "-");
 }
 
+int container_update(struct engine *en, const char *ref, const struct docker_host_config *q, struct strv *ret_warnings,
+		     struct err *e)
+{
+	strv_add(ret_warnings, "careful");
+	return say(e, "update %s %lld", ref, (long long)q->memory);
+}
+
 int container_rename(struct engine *en, const char *ref, const char *name, struct err *e)
 {
 	return say(e, "rename %s %s", ref, name);

@@ -57,7 +57,7 @@ handler api_get_ping, api_get_version, api_get_info, api_get_events, api_swarm_a
 handler api_containers_list, api_containers_create, api_containers_inspect, api_containers_top, api_containers_logs,
 	api_containers_start, api_containers_stop, api_containers_restart, api_containers_kill, api_containers_pause,
 	api_containers_unpause, api_containers_wait, api_containers_rename, api_containers_remove,
-	api_containers_resize, api_containers_attach, api_containers_prune;
+	api_containers_resize, api_containers_update, api_containers_attach, api_containers_prune;
 handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
 	api_image_create;

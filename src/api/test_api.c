@@ -213,6 +213,8 @@ static void test_bad_queries_get_dockers_words(void **state)
 		      "{\"message\":\"invalid resize height \\\"x\\\": invalid syntax\"}\n");
 	assert_answer("POST", "/containers/x/wait?condition=foo", NULL, 400,
 		      "{\"message\":\"invalid condition: \\\"foo\\\"\"}\n");
+	assert_answer("POST", "/containers/x/update", NULL, 400,
+		      "{\"message\":\"invalid JSON: got EOF while reading request body\"}\n");
 	assert_answer("POST", "/containers/x/rename", NULL, 400,
 		      "{\"message\":\"Neither old nor new names may be empty\"}\n");
 	assert_answer("GET", "/containers/x/logs", NULL, 400,

@@ -5,14 +5,15 @@
 
 #define MIN_MEMORY (6LL * 1024 * 1024)
 
-static int check_memory(const struct docker_host_config *h, struct err *e)
+/* update: of a container that has limits already */
+static int check_memory(const struct docker_host_config *h, bool update, struct err *e)
 {
 	if (h->memory && h->memory < MIN_MEMORY)
 		return err_set(e, ERR_INVALID, "Minimum memory limit allowed is 6MB");
 	if (h->memory > 0 && h->memory_swap > 0 && h->memory_swap < h->memory)
 		return err_set(e, ERR_INVALID,
 			       "Minimum memoryswap limit should be larger than memory limit, see usage");
-	if (h->memory == 0 && h->memory_swap > 0)
+	if (h->memory == 0 && h->memory_swap > 0 && !update)
 		return err_set(e, ERR_INVALID,
 			       "You should always set the Memory limit when using Memoryswap limit, see usage");
 	if (h->memory_swappiness.set && (h->memory_swappiness.v < -1 || h->memory_swappiness.v > 100))
@@ -334,7 +335,7 @@ int container_check(const struct docker_config *c, const struct docker_host_conf
 	int r = check_config(c, e);
 
 	if (r == 0)
-		r = check_memory(h, e);
+		r = check_memory(h, false, e);
 	if (r == 0)
 		r = check_cpu(h, e);
 	if (r == 0)
@@ -352,4 +353,17 @@ int container_check(const struct docker_config *c, const struct docker_host_conf
 	if (r == 0)
 		r = check_lists(h, e);
 	return r;
+}
+
+int container_update_check(const struct docker_host_config *h, struct err *e)
+{
+	int r = check_memory(h, true, e);
+
+	if (r == 0)
+		r = check_cpu(h, e);
+	if (r == 0)
+		r = check_cpuset("cpuset cpus", h->cpuset_cpus, e);
+	if (r == 0)
+		r = check_cpuset("cpuset mems", h->cpuset_mems, e);
+	return r < 0 ? r : check_restart(h, e);
 }

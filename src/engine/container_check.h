@@ -5,6 +5,8 @@
 
 int container_check(const struct docker_config *c, const struct docker_host_config *h, struct err *e);
 
+int container_update_check(const struct docker_host_config *h, struct err *e);
+
 struct security { /* strings lent from the options */
 	struct json_obool no_new_privileges;
 	const char *seccomp; /* NULL = default, "unconfined", or a profile's JSON text */

@@ -65,6 +65,8 @@ static int apply_mode(struct container_mount *m, const char *spec, const char *m
 
 		if (streq(w, "ro"))
 			m->rw = false;
+		if (streq(w, "nocopy"))
+			m->no_copy = true;
 		for (size_t k = 0; k < ARRAY_LEN(propagations); k++)
 			if (streq(w, propagations[k])) {
 				if (!streq(m->type, "bind"))
@@ -204,6 +206,7 @@ static int add_mount(struct engine *en, struct container_record *rec, const stru
 		set(&m->mode, "z");
 		if (q->volume_options) {
 			v.labels = &q->volume_options->labels;
+			m->no_copy = q->volume_options->no_copy;
 			if (q->volume_options->driver_config) {
 				v.driver = q->volume_options->driver_config->name;
 				v.options = &q->volume_options->driver_config->options;
@@ -256,6 +259,7 @@ static int add_from(struct engine *en, struct container_record *rec, const char 
 		json_copy(&container_mount_type, m, &other->rec.mounts.v[i]);
 		m->rw = m->rw && !streq(mode, "ro");
 		m->anonymous = false; /* goes with its first owner */
+		m->no_copy = true;    /* and was filled by it */
 	}
 	pthread_mutex_unlock(&other->lock);
 	return 0;

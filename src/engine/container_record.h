@@ -36,6 +36,7 @@ JSON_STRUCT(container_state, CONTAINER_STATE_FIELDS)
 	F(T, BOOL, anonymous,   "Anonymous",   OMIT_EMPTY, none)           \
 	F(T, BOOL, ro_recursive, "ReadOnlyRecursive", OMIT_EMPTY, none)    \
 	F(T, BOOL, non_recursive, "NonRecursive", OMIT_EMPTY, none)        \
+	F(T, BOOL, no_copy,     "NoCopy",      OMIT_EMPTY, none) /* a new volume stays empty */ \
 	F(T, EXTRA, extra,      "",            0,          none)
 JSON_STRUCT(container_mount, CONTAINER_MOUNT_FIELDS)
 

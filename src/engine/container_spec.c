@@ -227,9 +227,32 @@ static void set_files(struct building *b)
 	}
 }
 
+static unsigned path_depth(const char *path)
+{
+	unsigned n = 0;
+
+	for (; *path; path++)
+		n += *path == '/' && path[1];
+	return n;
+}
+
+/* Outer mounts before those inside them, else in the order given: a volume at /etc goes below our /etc/hosts. */
+static void sort_mounts(struct oci_spec *s, size_t first)
+{
+	for (size_t i = first + 1; i < s->mounts.n; i++) {
+		__typeof__(*s->mounts.v) m = s->mounts.v[i];
+		size_t k = i;
+
+		for (; k > first && path_depth(s->mounts.v[k - 1].destination) > path_depth(m.destination); k--)
+			s->mounts.v[k] = s->mounts.v[k - 1];
+		s->mounts.v[k] = m;
+	}
+}
+
 static void set_mounts(struct building *b)
 {
 	const struct container_record *rec = b->rec;
+	size_t first;
 	AUTO_FREE char *shm = xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld", (long long)rec->host.shm_size);
 
 	if (streq(rec->host.ipc_mode, "none"))
@@ -238,6 +261,7 @@ static void set_mounts(struct building *b)
 		spec_set_mount(&b->spec, "/dev/shm", "bind", "/dev/shm", "rbind,rprivate");
 	else
 		spec_set_mount(&b->spec, "/dev/shm", "tmpfs", "shm", shm);
+	first = b->spec.mounts.n;
 	set_files(b);
 	if (b->init) {
 		AUTO_FREE char *program = path_join(b->c->en->config.programs, "hoy-init");
@@ -259,8 +283,11 @@ static void set_mounts(struct building *b)
 			  str_empty(m->propagation) ? "rprivate" : m->propagation);
 		if (!m->rw) /* recursively, as Docker 25+ does where the kernel can */
 			strb_adds(&o, m->non_recursive ? ",ro" : ",rro");
+		if (streq(m->type, "volume") && !m->no_copy && !rec->state.started_ns) /* once: what was deleted stays so */
+			strb_adds(&o, ",volumecopyup");
 		spec_set_mount(&b->spec, m->destination, "bind", m->source, o.s);
 	}
+	sort_mounts(&b->spec, first);
 }
 
 /* ---- devices ---- */
@@ -374,14 +401,11 @@ static void set_if(struct json_oint *o, int64_t v)
 		*o = (struct json_oint){ true, v };
 }
 
-static void set_limits(struct building *b)
+void container_limits(const struct docker_host_config *h, struct oci_resources *r)
 {
-	const struct docker_host_config *h = &b->rec->host;
-	struct oci_resources *r = &b->spec.linux_.resources;
-
 	set_if(&r->memory.limit, h->memory);
 	set_if(&r->memory.reservation, h->memory_reservation);
-	set_if(&r->memory.swap, h->memory > 0 || h->memory_swap > 0 ? h->memory_swap : 0);
+	set_if(&r->memory.swap, h->memory_swap);
 	if (h->memory_swappiness.set && h->memory_swappiness.v >= 0)
 		r->memory.swappiness = h->memory_swappiness;
 	if (h->oom_kill_disable.set && h->oom_kill_disable.v)
@@ -493,7 +517,7 @@ static int build_spec(struct building *b, struct err *e)
 	r = set_devices(b, e);
 	if (r < 0)
 		return r;
-	set_limits(b);
+	container_limits(h, &b->spec.linux_.resources);
 	r = set_blkio(b, e);
 	if (r == 0)
 		r = seccomp_policy(b->c->en, h, &b->security, b->caps, &b->spec.linux_.seccomp, e);

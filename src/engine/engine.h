@@ -86,6 +86,9 @@ int container_restart(struct engine *en, const char *ref, const char *signal, in
 int container_kill(struct engine *en, const char *ref, const char *signal, struct err *e);
 int container_pause(struct engine *en, const char *ref, struct err *e);
 int container_unpause(struct engine *en, const char *ref, struct err *e);
+struct docker_host_config; /* limits and restart policy: what is zero stays as it is */
+int container_update(struct engine *en, const char *ref, const struct docker_host_config *q, struct strv *ret_warnings,
+		     struct err *e);
 int container_rename(struct engine *en, const char *ref, const char *name, struct err *e);
 struct container_remove_opts {
 	bool force, volumes, link;

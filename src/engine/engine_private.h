@@ -108,6 +108,8 @@ struct plan_slots { /* descriptors that the plan's slots name; owned */
 void plan_slots_done(struct plan_slots *s);
 int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret_slots, bool *ret_new_netns,
 		   struct err *e);
+struct oci_resources;
+void container_limits(const struct docker_host_config *h, struct oci_resources *ret); /* ret zeroed or a default */
 int exec_plan(struct container *c, const struct exec *x, struct strb *ret, struct err *e);
 
 /* ---- shims.c ---- */

@@ -86,6 +86,7 @@ static const struct option options[] = {
 	{ "sync", SET, MS_SYNCHRONOUS },
 	{ "tmpcopyup", EXTRA, PLAN_MOUNT_TMPCOPYUP },
 	{ "unbindable", PROPAGATE, MS_UNBINDABLE },
+	{ "volumecopyup", EXTRA, PLAN_MOUNT_VOLUME_COPYUP }, /* ours: hoyd's plans of new volumes */
 };
 
 static int option_cmp(const void *key, const void *row)
@@ -271,6 +272,8 @@ static int mount_from_spec(struct builder *b, const struct oci_mount *s, struct 
 	}
 	if (str_empty(s->type))
 		return REFUSE(b, "mount %s has neither a type nor the option \"bind\"", m->target);
+	if (m->extra & PLAN_MOUNT_VOLUME_COPYUP)
+		return REFUSE(b, "mount %s: \"volumecopyup\" is for bind mounts only", m->target);
 	if (m->extra & PLAN_MOUNT_IDMAP)
 		return REFUSE(b, "mount %s: \"idmap\" is for bind mounts only", m->target);
 	if ((m->extra & PLAN_MOUNT_TMPCOPYUP) && !streq(s->type, "tmpfs"))

@@ -237,6 +237,9 @@ JSON_STRUCT(docker_container_create_request, DOCKER_CONTAINER_CREATE_REQUEST_FIE
 	F(T, STRV, warnings, "Warnings", 0, none)
 JSON_STRUCT(docker_container_create_response, DOCKER_CONTAINER_CREATE_RESPONSE_FIELDS)
 
+#define DOCKER_CONTAINER_UPDATE_RESPONSE_FIELDS(F, T) F(T, STRV, warnings, "Warnings", NULL_EMPTY, none)
+JSON_STRUCT(docker_container_update_response, DOCKER_CONTAINER_UPDATE_RESPONSE_FIELDS)
+
 #define DOCKER_HEALTH_RESULT_FIELDS(F, T) \
 	F(T, STR, start,     "Start",    0, none) \
 	F(T, STR, end,       "End",      0, none) \
