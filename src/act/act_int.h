@@ -56,7 +56,7 @@ int mounts_seal(struct job *j, struct err *e); /* pivot, read-only flags, root p
 int mount_onto(int mount, int target);
 /* The target inside root, made when missing. Symlinks of the image are followed inside root only. */
 int target_open(int root, const char *path, bool dir, struct err *e);
-int root_mkdir(int root, const char *path); /* mkdir -p inside root; O_PATH descriptor of it */
+int root_mkdir(int root, const char *path);              /* mkdir -p inside root; O_PATH descriptor of it */
 int copy_up_tmpfs(int target, int mount, struct err *e); /* copy_up.c: what the image has there, into the new mount */
 int copy_up_volume(int target, int mount, bool readonly, struct err *e); /* only where it is empty */
 int devices_make(struct job *j, struct err *e);

@@ -372,9 +372,10 @@ static void test_an_empty_volume_gets_the_images_files(void **state)
 						  .source = vol,
 						  .extra = PLAN_MOUNT_VOLUME_COPYUP });
 		fx_run(&f, "stat -c '%n %a %u %g' /data /data/*; touch /data/x 2>&1");
-		assert_string_equal(f.out, round ? "/data 750 5 6\n/data/l 777 0 0\ntouch: /data/x: Read-only file system\n"
-						 : "/data 750 5 6\n/data/f 4751 1000 1001\n/data/l 777 0 0\n"
-						   "touch: /data/x: Read-only file system\n");
+		assert_string_equal(f.out,
+				    round ? "/data 750 5 6\n/data/l 777 0 0\ntouch: /data/x: Read-only file system\n"
+					  : "/data 750 5 6\n/data/f 4751 1000 1001\n/data/l 777 0 0\n"
+					    "touch: /data/x: Read-only file system\n");
 		made = path_join(vol, "f");
 		assert_int_equal(stat(made, &st), 0 - round);
 		(void)unlink(made);

@@ -283,7 +283,8 @@ static void set_mounts(struct building *b)
 			  str_empty(m->propagation) ? "rprivate" : m->propagation);
 		if (!m->rw) /* recursively, as Docker 25+ does where the kernel can */
 			strb_adds(&o, m->non_recursive ? ",ro" : ",rro");
-		if (streq(m->type, "volume") && !m->no_copy && !rec->state.started_ns) /* once: what was deleted stays so */
+		if (streq(m->type, "volume") && !m->no_copy &&
+		    !rec->state.started_ns) /* once: what was deleted stays so */
 			strb_adds(&o, ",volumecopyup");
 		spec_set_mount(&b->spec, m->destination, "bind", m->source, o.s);
 	}

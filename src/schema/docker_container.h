@@ -425,6 +425,7 @@ JSON_STRUCT(docker_exec_inspect, DOCKER_EXEC_INSPECT_FIELDS)
 /* The Config part of a create request, in place: both structs begin with the same members. */
 static inline struct docker_config *docker_request_config(struct docker_container_create_request *rq)
 {
-	_Static_assert(offsetof(struct docker_container_create_request, shell) == offsetof(struct docker_config, shell), "same beginning");
+	_Static_assert(offsetof(struct docker_container_create_request, shell) == offsetof(struct docker_config, shell),
+		       "same beginning");
 	return (struct docker_config *)rq;
 }

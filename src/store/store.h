@@ -54,7 +54,7 @@ struct store_source { /* bytes: a descriptor that a worker reads itself, or (fd 
 	ssize_t (*read)(void *ctx, void *buf, size_t n); /* 0 = end, negative errno */
 	void *ctx;
 };
-struct store_blob { /* a layer archive to be unpacked: tar, perhaps compressed */
+struct store_blob {              /* a layer archive to be unpacked: tar, perhaps compressed */
 	struct store_source src; /* from its present offset to the end; a descriptor stays the caller's */
 	const char *digest;      /* of the bytes as they come, or NULL = not checked */
 	const char *diff_id;     /* of the uncompressed tar, or NULL = not checked (import) */

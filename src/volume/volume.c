@@ -119,18 +119,22 @@ int volume_create(struct volumes *v, const struct volume_req *q, struct volume_r
 	int r = 0;
 
 	if (!str_empty(q->driver) && !streq(q->driver, "local"))
-		return err_set(e, ERR_NOT_FOUND, "error looking up volume plugin %s: plugin \"%s\" not found", q->driver, q->driver);
+		return err_set(e, ERR_NOT_FOUND, "error looking up volume plugin %s: plugin \"%s\" not found",
+			       q->driver, q->driver);
 	if (str_empty(name)) {
 		id_new(id);
 		name = id;
 	} else if (!volume_name_valid(name)) {
 		return err_set(e, ERR_INVALID,
-			       "create %s: \"%s\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+			       "create %s: \"%s\" includes invalid characters for a local volume name, only "
+			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
+			       "use absolute path",
 			       name, name);
 	}
 	if (q->options && q->options->n)
-		return err_set(e, ERR_NOT_IMPLEMENTED, "create %s: options of the local volume driver are not supported yet: \"%s\"",
-			       name, q->options->v[0].k);
+		return err_set(e, ERR_NOT_IMPLEMENTED,
+			       "create %s: options of the local volume driver are not supported yet: \"%s\"", name,
+			       q->options->v[0].k);
 	pthread_mutex_lock(&v->lock);
 	if (!find(v, name)) {
 		/* The folder and the record are made under the lock: two creators of one name must meet. */

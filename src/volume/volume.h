@@ -28,12 +28,12 @@ int volumes_restore(struct volumes *v, const char *json, struct err *e); /* star
 
 /* An existing volume of that name is returned as it is (Docker's rule). name NULL or "" = anonymous, 64 hex digits. */
 struct volume_req {
-	const char *name, *driver; /* driver NULL, "" or "local" */
+	const char *name, *driver;             /* driver NULL, "" or "local" */
 	const struct strmap *labels, *options; /* may be NULL */
 };
 int volume_create(struct volumes *v, const struct volume_req *q, struct volume_record *ret, struct err *e);
 int volume_get(struct volumes *v, const char *name, struct volume_record *ret, struct err *e);
 int volume_list(struct volumes *v, struct volume_record **ret_v, size_t *ret_n); /* by name */
-int volume_remove(struct volumes *v, const char *name, struct err *e);          /* caller has checked that nobody uses it */
-char *volume_path(struct volumes *v, const char *name);                         /* ".../volumes/<name>/_data" */
+int volume_remove(struct volumes *v, const char *name, struct err *e); /* caller has checked that nobody uses it */
+char *volume_path(struct volumes *v, const char *name);                /* ".../volumes/<name>/_data" */
 bool volume_name_valid(const char *name);
