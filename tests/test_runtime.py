@@ -135,3 +135,13 @@ def test_hooks_run_in_order(runtime, name):
     json.dump(spec, open(f"{runtime.bundle}/config.json", "w"))
     runtime("run", "--bundle", runtime.bundle, name)
     assert open(log).read().split() == ["prestart", "createRuntime", "poststart", "poststop"]
+
+
+def test_a_container_cannot_write_the_runtimes_program(runtime):
+    """CVE-2019-5736: what waits to become the container's process runs from a read-only view of the program."""
+    runtime.config("true")
+    runtime("create", "--bundle", runtime.bundle, "c")
+    pid = runtime.state("c")["pid"]
+    look = f"import os; print(os.statvfs('/proc/{pid}/exe').f_flag & os.ST_RDONLY, open('/proc/{pid}/comm').read())"
+    assert runtime.machine.run("/usr/bin/python3", "-c", look).stdout.split()[0] == "1"
+    runtime("delete", "-f", "c")

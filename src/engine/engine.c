@@ -1,4 +1,5 @@
 /* engine.c - the composition root: opens every module, gives each the callbacks it needs, and puts the tables together at start. */
+#include "base/kernel.h"
 #include "engine/engine_private.h"
 #include "engine/image_glue.h"
 
@@ -199,6 +200,21 @@ static int daemon_id(struct engine *en, struct err *e)
 	return db_put_one(en->db, DB_META, "daemon-id", en->id, e);
 }
 
+/* A container can have the shim's own program run inside of it (its command may be /proc/self/exe), find that process and open its
+ * /proc/PID/exe for writing when it has ended: CVE-2019-5736. So shims are started from a read-only view of the programs' folder, made
+ * once and seen by nobody else; it costs a start nothing. */
+static char *shim_program(struct engine *en)
+{
+	struct k_mount_attr ro = { .attr_set = K_MOUNT_ATTR_RDONLY };
+
+	en->programs_fd = sys_open_tree(AT_FDCWD, en->config.programs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (en->programs_fd >= 0 && sys_mount_setattr(en->programs_fd, "", AT_EMPTY_PATH, &ro) == 0)
+		return xasprintf("/proc/%d/fd/%d/hoy-shim", (int)getpid(), en->programs_fd);
+	log_warn("hoy-shim cannot be protected from privileged containers: no read-only view of %s: %s",
+		 en->config.programs, strerror(errno));
+	return path_join(en->config.programs, "hoy-shim");
+}
+
 int engine_open(const struct engine_config *config, struct engine **ret, struct err *e)
 {
 	struct engine *en = xcalloc(1, sizeof *en);
@@ -208,12 +224,12 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	int r;
 
 	en->config = *config;
-	en->data_fd = en->exec_fd = en->containers_fd = en->shims_fd = -1;
+	en->data_fd = en->exec_fd = en->containers_fd = en->shims_fd = en->programs_fd = -1;
 	en->started_ns = time_now_ns();
 	(void)pthread_mutex_init(&en->lock, NULL);
 	(void)pthread_cond_init(&en->idle, NULL);
 	en->events = events_new();
-	en->shim_program = path_join(config->programs, "hoy-shim");
+	en->shim_program = shim_program(en);
 	en->cgroup_parent = config->cgroup_parent
 				    ? xasprintf("/%s", config->cgroup_parent + (*config->cgroup_parent == '/'))
 				    : xasprintf("/docker%s%s", *config->instance ? "-" : "", config->instance);
@@ -289,6 +305,7 @@ void engine_close(struct engine *en)
 	fd_closep(&en->exec_fd);
 	fd_closep(&en->containers_fd);
 	fd_closep(&en->shims_fd);
+	fd_closep(&en->programs_fd);
 	free(en->shim_program);
 	free(en->cgroup_parent);
 	free(en->id);

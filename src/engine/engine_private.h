@@ -57,6 +57,7 @@ struct engine {
 	struct events *events;
 	struct shim_hub *hub;
 	int data_fd, exec_fd, containers_fd, shims_fd; /* folders: data root, exec root, docker/containers, shim */
+	int programs_fd;                               /* a read-only view of where hoy-shim is */
 	char *shim_program, *id;                       /* id: of the daemon, for info */
 	char *cgroup_parent;
 	int64_t started_ns;
