@@ -269,7 +269,8 @@ static int runnable(const char *path, int *ret)
 	if (S_ISDIR(st.st_mode))
 		*ret = -EISDIR;
 	else
-		*ret = access(path, X_OK) < 0 ? -errno : st.st_mode & 0111 ? 0 : -EACCES;
+		/* as execve will see it: with the effective ids and the capabilities that last until then */
+		*ret = faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : st.st_mode & 0111 ? 0 : -EACCES;
 	return 0;
 }
 
