@@ -209,7 +209,6 @@ static int run(const struct daemon_options *o, struct err *e)
 		.instance = instance,
 		.bridge = o->bridge,
 		.bip = o->bip,
-		.fixed_cidr = o->fixed_cidr,
 		.default_ip = o->ip,
 		.firewall_integration = o->firewall_integration,
 		.default_address_pools = o->default_address_pools,
@@ -218,7 +217,6 @@ static int run(const struct daemon_options *o, struct err *e)
 		.dns_opts = o->dns_opts,
 		.labels = o->labels,
 		.default_ulimits = o->default_ulimits,
-		.insecure_registries = o->insecure_registries,
 		.no_icc = !o->icc,
 		.no_ip_forward = !o->ip_forward,
 		.no_ip_masq = !o->ip_masq,
@@ -304,7 +302,11 @@ int daemon_main(int argc, char *const *argv)
 		(void)fprintf(stderr, "configuration OK\n");
 		return 0;
 	}
+	if (r == 0 && geteuid() != 0)
+		r = err_set(&e, ERR_FORBIDDEN, "hoyd needs to be started with root privileges");
 	if (r == 0) {
+		for (size_t i = 0; i < o.ignored.n; i++)
+			log_info("--%s is accepted for compatibility and has no effect", o.ignored.v[i]);
 		log_level_set(o.debug || streq(o.log_level, "debug") ? LOG_DEBUG
 			      : streq(o.log_level, "warn")           ? LOG_WARN
 			      : streq(o.log_level, "error")          ? LOG_ERROR

@@ -39,25 +39,28 @@ static const struct option options[] = {
 	{ 0,   "dns-opt",                "dns-opts",               LIST, AT(dns_opts), "DNS options to use" },
 	{ 0,   "dns-search",             "dns-search",             LIST, AT(dns_search), "DNS search domains to use" },
 	{ 0,   "exec-root",              "exec-root",              TEXT, AT(exec_root), "Root directory for execution state files (default \"/run/hoy\")" },
-	{ 0,   "experimental",           "experimental",           FLAG, AT(experimental), NULL },
+	{ 0,   "experimental",           "experimental",           IGNORED_FLAG, 0, NULL },
 	{ 0,   "firewall-integration",   "firewall-integration",   TEXT, AT(firewall_integration), "Let forwarded packets pass another firewall (\"none\" | \"docker-user\")" },
-	{ 0,   "fixed-cidr",             "fixed-cidr",             TEXT, AT(fixed_cidr), NULL },
+	{ 0,   "default-gateway",        "default-gateway",        REFUSED, 0, NULL },
+	{ 0,   "default-network-opt",    "default-network-opts",   REFUSED, 0, NULL },
+	{ 0,   "fixed-cidr",             "fixed-cidr",             REFUSED, 0, NULL },
+	{ 0,   "fixed-cidr-v6",          "fixed-cidr-v6",          REFUSED, 0, NULL },
 	{ 'G', "group",                  "group",                  TEXT, AT(group), "Group for the unix socket (default \"docker\")" },
 	{ 0,   "help",                   NULL,                     FLAG, AT(help), "Print usage" },
 	{ 'H', "host",                   "hosts",                  LIST, AT(hosts), "Daemon socket(s) to connect to" },
 	{ 0,   "icc",                    "icc",                    FLAG, AT(icc), "Enable inter-container communication (default true)" },
 	{ 0,   "init",                   "init",                   FLAG, AT(init), "Run an init in the container to forward signals and reap processes" },
-	{ 0,   "insecure-registry",      "insecure-registries",    LIST, AT(insecure_registries), "Enable insecure registry communication" },
+	{ 0,   "insecure-registry",      "insecure-registries",    IGNORED_TEXT, 0, NULL },
 	{ 0,   "ip",                     "ip",                     TEXT, AT(ip), "Host IP for port publishing from the default bridge network" },
 	{ 0,   "ip-forward",             "ip-forward",             FLAG, AT(ip_forward), "Enable IP forwarding in system configuration (default true)" },
 	{ 0,   "ip-masq",                "ip-masq",                FLAG, AT(ip_masq), "Enable IP masquerading for the default bridge network (default true)" },
-	{ 0,   "ip6tables",              "ip6tables",              FLAG, AT(ip6tables), NULL },
+	{ 0,   "ip6tables",              "ip6tables",              IGNORED_FLAG, 0, NULL },
 	{ 0,   "iptables",               "iptables",               FLAG, AT(iptables), "Enable addition of firewall rules (default true)" },
-	{ 0,   "ipv6",                   "ipv6",                   FLAG, AT(ipv6), NULL },
+	{ 0,   "ipv6",                   "ipv6",                   REFUSED, 0, NULL },
 	{ 0,   "label",                  "labels",                 LIST, AT(labels), "Set key=value labels to the daemon" },
 	{ 0,   "live-restore",           "live-restore",           FLAG, AT(live_restore), "Accepted for compatibility: containers always survive the daemon" },
 	{ 0,   "log-driver",             "log-driver",             TEXT, AT(log_driver), "Default driver for container logs (default \"json-file\")" },
-	{ 0,   "log-format",             "log-format",             TEXT, AT(log_format), NULL },
+	{ 0,   "log-format",             "log-format",             IGNORED_TEXT, 0, NULL },
 	{ 'l', "log-level",              "log-level",              TEXT, AT(log_level), "Set the logging level (\"debug\"|\"info\"|\"warn\"|\"error\"|\"fatal\")" },
 	{ 0,   "log-opt",                "log-opts",               LIST, AT(log_opts), "Default log driver options for containers" },
 	{ 0,   "max-concurrent-downloads", "max-concurrent-downloads", IGNORED_TEXT, 0, NULL },
@@ -66,11 +69,11 @@ static const struct option options[] = {
 	{ 0,   "no-new-privileges",      "no-new-privileges",      FLAG, AT(no_new_privileges), "Set no-new-privileges by default for new containers" },
 	{ 'p', "pidfile",                "pidfile",                TEXT, AT(pidfile), "Path to use for daemon PID file (default \"/run/hoy/hoyd.pid\")" },
 	{ 0,   "programs",               NULL,                     TEXT, AT(programs), "Folder of hoy-shim and hoy-worker (default: hoyd's own)" },
-	{ 0,   "raw-logs",               "raw-logs",               FLAG, AT(raw_logs), NULL },
+	{ 0,   "raw-logs",               "raw-logs",               IGNORED_FLAG, 0, NULL },
 	{ 0,   "registry-mirror",        "registry-mirrors",       IGNORED_TEXT, 0, NULL },
 	{ 0,   "seccomp-profile",        "seccomp-profile",        TEXT, AT(seccomp_profile), "Path to seccomp profile, or \"unconfined\"" },
 	{ 0,   "selinux-enabled",        "selinux-enabled",        REFUSED, 0, NULL },
-	{ 0,   "shutdown-timeout",       "shutdown-timeout",       TEXT, AT(shutdown_timeout), NULL },
+	{ 0,   "shutdown-timeout",       "shutdown-timeout",       IGNORED_TEXT, 0, NULL },
 	{ 's', "storage-driver",         "storage-driver",         TEXT, AT(storage_driver), "Storage driver to use" },
 	{ 0,   "storage-opt",            "storage-opts",           REFUSED, 0, NULL },
 	{ 0,   "tls",                    "tls",                    REFUSED, 0, NULL },
@@ -327,8 +330,6 @@ int daemon_options_check(const struct daemon_options *o, struct err *e)
 	bool known = !o->log_level;
 	int r = check_number("mtu", o->mtu, 0, 65535, e);
 
-	if (r == 0)
-		r = check_number("shutdown-timeout", o->shutdown_timeout, -1, INT32_MAX, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)

@@ -6,15 +6,13 @@
 struct daemon_options { /* strings owned; see the table in options.c for names */
 	char *data_root, *exec_root, *pidfile, *config_file, *group, *log_level, *log_driver, *storage_driver,
 		*cgroup_parent;
-	char *bridge, *bip, *fixed_cidr, *ip, *default_cgroupns_mode, *default_ipc_mode, *default_shm_size,
-		*seccomp_profile;
-	char *firewall_integration, *programs, *mtu, *shutdown_timeout, *userns_remap, *default_runtime, *log_format;
-	struct strv hosts, default_address_pools, dns, dns_opts, dns_search, labels, default_ulimits,
-		insecure_registries, log_opts;
+	char *bridge, *bip, *ip, *default_cgroupns_mode, *default_ipc_mode, *default_shm_size, *seccomp_profile;
+	char *firewall_integration, *programs, *mtu, *default_runtime;
+	struct strv hosts, default_address_pools, dns, dns_opts, dns_search, labels, default_ulimits, log_opts;
 	struct strv ignored; /* accepted without a meaning here: --userland-proxy and the like */
 	bool debug, icc, ip_forward, ip_masq, iptables, init, no_new_privileges, live_restore, experimental,
 		userland_proxy;
-	bool validate, help, version, ip6tables, ipv6, raw_logs;
+	bool validate, help, version;
 };
 #define AUTO_DAEMON_OPTIONS CLEANUP(daemon_options_done)
 void daemon_options_done(struct daemon_options *o);

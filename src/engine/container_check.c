@@ -311,6 +311,28 @@ int rlimit_number(const char *name)
 	return -EINVAL;
 }
 
+int ulimit_parse(const char *text, struct docker_ulimit *ret, struct err *e)
+{
+	size_t n = strcspn(text, "=");
+	AUTO_FREE char *name = xstrndup(text, n);
+	AUTO_FREE char *soft = text[n] ? xstrndup(text + n + 1, strcspn(text + n + 1, ":")) : xstrdup("");
+	const char *colon = text[n] ? strchr(text + n, ':') : NULL;
+	int64_t s = 0, h = 0;
+
+	if (!text[n] || str_to_i64(soft, &s) < 0 || (colon && str_to_i64(colon + 1, &h) < 0))
+		return err_set(e, ERR_INVALID, "invalid ulimit argument: %s", text);
+	if (rlimit_number(name) < 0)
+		return err_set(e, ERR_INVALID, "invalid ulimit type: %s", name);
+	if (!colon)
+		h = s;
+	if (h != -1 && (s > h || s == -1))
+		return err_set(e, ERR_INVALID,
+			       "ulimit soft limit must be less than or equal to hard limit: %lld > %lld", (long long)s,
+			       (long long)h);
+	*ret = (struct docker_ulimit){ .name = TAKE_PTR(name), .soft = s, .hard = h };
+	return 0;
+}
+
 static int check_config(const struct docker_config *c, struct err *e)
 {
 	int sig;

@@ -16,5 +16,6 @@ struct security { /* strings lent from the options */
 int security_parse(const struct strv *opts, struct security *ret, struct err *e);
 bool port_key_parse(const char *key, uint16_t *ret_port, const char **ret_proto); /* "80/tcp", "53" */
 char *cap_normalize(const char *name); /* "sys_admin" -> "CAP_SYS_ADMIN", "all" -> "ALL" */
-int rlimit_number(const char *name);   /* "nofile" -> RLIMIT_NOFILE; -EINVAL */
-char *name_generate(void);             /* "adjective_noun" for containers nobody named */
+int ulimit_parse(const char *text, struct docker_ulimit *ret, struct err *e); /* "nofile=1024:2048" */
+int rlimit_number(const char *name);                                          /* "nofile" -> RLIMIT_NOFILE; -EINVAL */
+char *name_generate(void); /* "adjective_noun" for containers nobody named */

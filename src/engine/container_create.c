@@ -75,6 +75,27 @@ static void set_oint(struct json_oint *o, int64_t v)
 		*o = (struct json_oint){ true, v };
 }
 
+/* The daemon's --default-ulimit, for what the client does not name. The texts were checked when the engine was opened. */
+static void fill_ulimits(const struct engine_config *ec, struct docker_host_config *h)
+{
+	for (size_t i = 0; i < ec->default_ulimits.n; i++) {
+		struct docker_ulimit u = { 0 };
+		bool named = false;
+
+		if (ulimit_parse(ec->default_ulimits.v[i], &u, NULL) < 0)
+			continue;
+		for (size_t k = 0; k < h->ulimits.n; k++)
+			named |= streq(h->ulimits.v[k].name, u.name);
+		if (named) {
+			json_done(&docker_ulimit_type, &u);
+		} else {
+			struct docker_ulimit *row = (struct docker_ulimit *)VEC_ADD(&h->ulimits);
+
+			*row = u;
+		}
+	}
+}
+
 /* What dockerd fills in before it stores a HostConfig. */
 static void fill_host(struct engine *en, struct docker_host_config *h)
 {
@@ -97,6 +118,7 @@ static void fill_host(struct engine *en, struct docker_host_config *h)
 		free(h->network_mode);
 		h->network_mode = xstrdup("bridge");
 	}
+	fill_ulimits(ec, h);
 	take_default(&h->restart_policy.name, "no");
 	take_default(&h->runtime, "runc");
 	if (str_empty(h->log_config.type)) {

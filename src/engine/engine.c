@@ -1,6 +1,7 @@
 /* engine.c - the composition root: opens every module, gives each the callbacks it needs, and puts the tables together at start. */
 #include "base/kernel.h"
 #include "engine/engine_private.h"
+#include "engine/container_check.h"
 #include "engine/image_glue.h"
 
 #include <fcntl.h>
@@ -185,6 +186,19 @@ static int open_network(struct engine *en, struct err *e)
 	return r < 0 ? r : net_open(&nc, &keep, &en->net, e);
 }
 
+static int check_ulimits(const struct strv *v, struct err *e)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		struct docker_ulimit u = { 0 };
+		int r = ulimit_parse(v->v[i], &u, e);
+
+		if (r < 0)
+			return r;
+		json_done(&docker_ulimit_type, &u);
+	}
+	return 0;
+}
+
 static int daemon_id(struct engine *en, struct err *e)
 {
 	int r = db_get(en->db, DB_META, "daemon-id", &en->id, NULL);
@@ -233,7 +247,9 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	en->cgroup_parent = config->cgroup_parent
 				    ? xasprintf("/%s", config->cgroup_parent + (*config->cgroup_parent == '/'))
 				    : xasprintf("/docker%s%s", *config->instance ? "-" : "", config->instance);
-	r = open_folders(en, e);
+	r = check_ulimits(&config->default_ulimits, e);
+	if (r == 0)
+		r = open_folders(en, e);
 	if (r == 0)
 		r = db_open(config->data_root, &en->db, e);
 	if (r == 0)

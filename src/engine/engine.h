@@ -20,14 +20,13 @@ struct engine_config {              /* strings lent for the engine's life */
 		cgroup_parent; /* NULL = "/docker", or "/docker-<instance>" for an engine that is not the default one */
 	const char *
 		instance; /* "" for the default roots; else 8 hex digits that follow from data_root: bridge, table and cgroup names */
-	const char *bridge, *bip, *fixed_cidr, *default_ip, *firewall_integration; /* NULL = default */
-	struct strv default_address_pools, dns, dns_search, dns_opts, labels, default_ulimits, insecure_registries;
+	const char *bridge, *bip, *default_ip, *firewall_integration; /* NULL = default */
+	struct strv default_address_pools, dns, dns_search, dns_opts, labels, default_ulimits;
 	int64_t mtu; /* 0 = 1500 */
 	bool no_icc, no_ip_forward, no_ip_masq, no_iptables, debug, init;
 	const char *default_cgroupns, *default_ipc_mode;
 	int64_t default_shm_size; /* 0 = 64 MiB */
-	int64_t shutdown_timeout_s;
-	const char *log_driver; /* NULL = json-file */
+	const char *log_driver;   /* NULL = json-file */
 	struct strmap log_opts;
 	bool no_new_privileges;
 	const char *seccomp_profile; /* NULL = built in; text of a file */
