@@ -189,7 +189,8 @@ int file_put(int dir, const char *path, const char *text); /* one write(2) to an
 int file_replace(int dir, const char *path, const void *p, size_t n,
 		 mode_t mode);                        /* temp, fsync, rename, fsync of dir */
 int dir_make(int dir, const char *path, mode_t mode); /* mkdir -p */
-int dir_remove(int dir, const char *path); /* rm -r, never follows links, never crosses mounts' roots by name */
+int dir_remove(int dir,
+	       const char *path); /* rm -r of any depth; follows no link, enters no mount; leaves what it cannot */
 int dir_list(int dir, const char *path, struct strv *ret);            /* names in it, sorted, without . and .. */
 int dir_open(int dir, const char *path);                              /* O_PATH-less directory fd, CLOEXEC */
 int open_in_root(int root, const char *path, int flags, mode_t mode); /* openat2 RESOLVE_IN_ROOT|NO_MAGICLINKS */

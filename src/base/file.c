@@ -140,51 +140,6 @@ int dir_make(int dir, const char *path, mode_t mode)
 	}
 }
 
-static int remove_below(int fd)
-{
-	DIR *d = fdopendir(fd);
-	int r = 0;
-
-	if (!d) {
-		r = -errno;
-		(void)close(fd);
-		return r;
-	}
-	for (;;) {
-		struct dirent *e = (errno = 0, readdir(d));
-
-		if (!e) {
-			r = errno && r == 0 ? -errno : r;
-			break;
-		}
-		if (!streq(e->d_name, ".") && !streq(e->d_name, "..")) {
-			int k = dir_remove(dirfd(d), e->d_name);
-
-			if (k < 0 && k != -ENOENT && r == 0)
-				r = k;
-		}
-	}
-	(void)closedir(d);
-	return r;
-}
-
-int dir_remove(int dir, const char *path)
-{
-	int fd, r;
-
-	if (unlinkat(dir, path, 0) == 0)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	fd = openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = remove_below(fd);
-	if (unlinkat(dir, path, AT_REMOVEDIR) < 0 && r == 0)
-		r = -errno;
-	return r;
-}
-
 int dir_list(int dir, const char *path, struct strv *ret)
 {
 	AUTO_STRV struct strv names = { 0 };

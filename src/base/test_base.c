@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -131,6 +132,61 @@ static void test_file_replace_and_read(void **state UNUSED)
 	assert_int_equal(access(dir, F_OK), -1);
 }
 
+/* Each directory holds the next one and a file whose name the removing might want. */
+static void make_deep(int dir, int depth)
+{
+	AUTO_FD int at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; i < depth; i++) {
+		int next;
+
+		assert_int_equal(mkdirat(at, "d", 0755), 0);
+		assert_int_equal(mknodat(at, ".deep-0", S_IFREG | 0600, 0), 0);
+		next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		(void)close(at);
+		at = next;
+	}
+}
+
+static void test_dir_remove_takes_trees_deeper_than_descriptors_and_paths(void **state UNUSED)
+{
+	char dir[] = "/tmp/hoy-base-XXXXXX";
+	AUTO_FD int d = -1;
+	struct rlimit old, few;
+	int r;
+
+	assert_non_null(mkdtemp(dir));
+	d = dir_open(AT_FDCWD, dir);
+	make_deep(d, 5000);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few = old;
+	few.rlim_cur = 64;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	r = dir_remove(AT_FDCWD, dir);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(r, 0);
+	assert_int_equal(access(dir, F_OK), -1);
+	assert_int_equal(dir_remove(AT_FDCWD, dir), -ENOENT);
+}
+
+static void test_dir_remove_does_not_follow_links(void **state UNUSED)
+{
+	char dir[] = "/tmp/hoy-base-XXXXXX";
+	AUTO_FD int d = -1;
+
+	assert_non_null(mkdtemp(dir));
+	d = dir_open(AT_FDCWD, dir);
+	assert_int_equal(dir_make(d, "kept/below", 0755), 0);
+	assert_int_equal(dir_make(d, "gone/below", 0755), 0);
+	assert_int_equal(symlinkat("../kept", d, "gone/l"), 0);
+	assert_int_equal(symlinkat("kept", d, "l"), 0);
+	assert_int_equal(dir_remove(d, "gone"), 0);
+	assert_int_equal(dir_remove(d, "l"), 0);
+	assert_int_equal(faccessat(d, "kept/below", F_OK, 0), 0);
+	assert_int_equal(dir_remove(AT_FDCWD, dir), 0);
+}
+
 static void test_open_in_root_does_not_leave_it(void **state UNUSED)
 {
 	char dir[] = "/tmp/hoy-base-XXXXXX";
@@ -170,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_time_round_trip),
 		cmocka_unit_test(test_numbers_refuse_what_is_not_a_number),
 		cmocka_unit_test(test_file_replace_and_read),
+		cmocka_unit_test(test_dir_remove_takes_trees_deeper_than_descriptors_and_paths),
+		cmocka_unit_test(test_dir_remove_does_not_follow_links),
 		cmocka_unit_test(test_open_in_root_does_not_leave_it),
 		cmocka_unit_test(test_id_is_64_hex_and_no_number),
 	};

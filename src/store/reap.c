@@ -1,68 +1,10 @@
-/* reap.c - removing trees: a rename into tmp/ at once, the deleting itself in a thread, off everybody's path. The trees are what
- * containers and archives left: any depth, any names. */
+/* reap.c - removing trees: a rename into tmp/ at once, the deleting itself in a thread, off everybody's path. */
 #include "store/priv.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-
-#define DEPTH_MAX 64 /* each level holds a descriptor; deeper directories are renamed up and done later */
-
-struct sweep {
-	int top;            /* where deep directories go */
-	struct strv *later; /* their names */
-};
-
-static int sweep_dir(struct sweep *w, int fd, int depth);
-
-static int sweep_one(struct sweep *w, int dir, const char *name, int depth)
-{
-	AUTO_FREE char *fresh = NULL;
-	int fd, r;
-
-	if (unlinkat(dir, name, 0) == 0)
-		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
-		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST)
-		return -errno;
-	if (depth >= DEPTH_MAX) {
-		fresh = name_new();
-		if (renameat(dir, name, w->top, fresh) < 0)
-			return -errno;
-		strv_push(w->later, TAKE_PTR(fresh));
-		return 0;
-	}
-	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	r = sweep_dir(w, fd, depth + 1);
-	return unlinkat(dir, name, AT_REMOVEDIR) < 0 && r == 0 ? -errno : r;
-}
-
-static int sweep_dir(struct sweep *w, int fd, int depth)
-{
-	DIR *d = fdopendir(fd);
-	struct dirent *x;
-	int r = 0;
-
-	if (!d) {
-		r = -errno;
-		(void)close(fd);
-		return r;
-	}
-	while ((x = readdir(d))) {
-		int k = streq(x->d_name, ".") || streq(x->d_name, "..") ? 0 : sweep_one(w, dirfd(d), x->d_name, depth);
-
-		if (k < 0 && k != -ENOENT && r == 0)
-			r = k;
-	}
-	(void)closedir(d);
-	return r;
-}
 
 static void *reap(void *arg)
 {
@@ -71,7 +13,6 @@ static void *reap(void *arg)
 	pthread_mutex_lock(&s->reap_lock);
 	for (;;) {
 		AUTO_FREE char *name = NULL;
-		struct strv later = { 0 };
 		int r;
 
 		while (!s->doomed.n && !s->stop)
@@ -82,13 +23,11 @@ static void *reap(void *arg)
 		strv_remove(&s->doomed, 0);
 		pthread_mutex_unlock(&s->reap_lock);
 
-		r = sweep_one(&(struct sweep){ .top = s->tmp, .later = &later }, s->tmp, name, 0);
+		r = dir_remove(s->tmp, name);
 		if (r < 0 && r != -ENOENT)
 			log_warn("deleting tmp/%s: %s", name, strerror(-r));
 
 		pthread_mutex_lock(&s->reap_lock);
-		strv_addv(&s->doomed, &later);
-		strv_done(&later);
 	}
 	pthread_mutex_unlock(&s->reap_lock);
 	return NULL;
