@@ -3,6 +3,10 @@
 #include "engine/engine_private.h"
 #include "plan/plan.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdio.h>
+
 #define MIN_MEMORY (6LL * 1024 * 1024)
 
 /* update: of a container that has limits already */
@@ -53,13 +57,57 @@ static int check_cpu(const struct docker_host_config *h, struct err *e)
 		return err_set(e, ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
 	if (h->blkio_weight && (h->blkio_weight < 10 || h->blkio_weight > 1000))
 		return err_set(e, ERR_INVALID, "Range of blkio weight is from 10 to 1000");
+	if (!str_empty(h->isolation) && !streq(h->isolation, "default"))
+		return err_set(e, ERR_INVALID, "invalid isolation (%s): linux only supports 'default'", h->isolation);
 	return 0;
 }
 
-static int check_cpuset(const char *what, const char *s, struct err *e)
+/* "0-3,8": the highest number, or -EINVAL */
+static int cpuset_highest(const char *s)
 {
-	if (!str_empty(s) && strspn(s, "0123456789,-") != strlen(s))
-		return err_set(e, ERR_INVALID, "Invalid value %s for %s", s, what);
+	AUTO_STRV struct strv parts = { 0 };
+	int highest = 0;
+
+	strv_split(&parts, s, ",");
+	for (size_t i = 0; i < parts.n; i++) {
+		const char *dash = strchr(parts.v[i], '-');
+		AUTO_FREE char *first = dash ? xstrndup(parts.v[i], (size_t)(dash - parts.v[i])) : xstrdup(parts.v[i]);
+		uint32_t from = 0, to = 0;
+
+		if (str_to_u32(first, 10, &from) < 0 || str_to_u32(dash ? dash + 1 : first, 10, &to) < 0 || to < from ||
+		    to > 8192)
+			return -EINVAL;
+		highest = MAX(highest, (int)to);
+	}
+	return highest;
+}
+
+static int check_cpuset(const struct docker_host_config *h, struct err *e)
+{
+	const struct {
+		const char *what, *many, *value, *list;
+	} sets[] = {
+		{ "cpuset cpus", "CPUs", h->cpuset_cpus, "/sys/devices/system/cpu/online" },
+		{ "cpuset mems", "memory nodes", h->cpuset_mems, "/sys/devices/system/node/online" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		AUTO_FREE char *has = NULL;
+		int highest;
+
+		if (str_empty(sets[i].value))
+			continue;
+		highest = cpuset_highest(sets[i].value);
+		if (highest < 0)
+			return err_set(e, ERR_INVALID, "Invalid value %s for %s: invalid format: %s", sets[i].value,
+				       sets[i].what, sets[i].value);
+		if (file_read(AT_FDCWD, sets[i].list, 4096, &has, NULL) < 0)
+			continue;
+		has[strcspn(has, "\n")] = '\0';
+		if (highest > cpuset_highest(has))
+			return err_set(e, ERR_INVALID, "Requested %s are not available - requested %s, available: %s",
+				       sets[i].many, sets[i].value, has);
+	}
 	return 0;
 }
 
@@ -76,6 +124,10 @@ static int check_restart(const struct docker_host_config *h, struct err *e)
 			       "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', "
 			       "or 'unless-stopped'",
 			       name);
+	if (h->restart_policy.maximum_retry_count < 0 && !streq(name, "on-failure"))
+		return err_set(e, ERR_INVALID,
+			       "invalid restart policy: maximum retry count can only be used with 'on-failure' and "
+			       "cannot be negative");
 	if (h->restart_policy.maximum_retry_count < 0)
 		return err_set(e, ERR_INVALID, "invalid restart policy: maximum retry count cannot be negative");
 	if (h->restart_policy.maximum_retry_count && !streq(name, "on-failure"))
@@ -101,6 +153,16 @@ bool port_key_parse(const char *key, uint16_t *ret_port, const char **ret_proto)
 	return true;
 }
 
+/* dockerd names the number alone where that is what is wrong */
+static int bad_port(const char *key, struct err *e)
+{
+	uint32_t port = 0;
+	AUTO_FREE char *number = xstrndup(key, strcspn(key, "/"));
+	bool number_bad = str_to_u32(number, 10, &port) < 0 || port > 65535;
+
+	return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", number_bad ? number : key);
+}
+
 static int check_ports(const struct docker_config *c, const struct docker_host_config *h, struct err *e)
 {
 	const char *proto;
@@ -108,12 +170,12 @@ static int check_ports(const struct docker_config *c, const struct docker_host_c
 
 	for (size_t i = 0; i < c->exposed_ports.n; i++)
 		if (!port_key_parse(c->exposed_ports.v[i], &port, &proto))
-			return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", c->exposed_ports.v[i]);
+			return bad_port(c->exposed_ports.v[i], e);
 	for (size_t i = 0; i < h->port_bindings.n; i++) {
 		const char *key = h->port_bindings.v[i].key;
 
 		if (!port_key_parse(key, &port, &proto))
-			return err_set(e, ERR_INVALID, "invalid port specification: \"%s\"", key);
+			return bad_port(key, e);
 		if (streq(proto, "sctp"))
 			return err_set(e, ERR_NOT_IMPLEMENTED, "publishing SCTP ports is not supported: \"%s\"", key);
 		for (size_t k = 0; k < h->port_bindings.v[i].val.list.n; k++) {
@@ -128,13 +190,23 @@ static int check_ports(const struct docker_config *c, const struct docker_host_c
 	return 0;
 }
 
-static int check_network(const struct docker_host_config *h, struct err *e)
+static int check_network(const struct docker_config *c, const struct docker_host_config *h, struct err *e)
 {
 	const char *mode = h->network_mode;
 	bool other = str_after(mode, "container:") != NULL;
+	unsigned m[6];
+	int end = 0;
+
+	if (!str_empty(c->mac_address) &&
+	    (sscanf(c->mac_address, "%2x:%2x:%2x:%2x:%2x:%2x%n", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], &end) != 6 ||
+	     c->mac_address[end]))
+		return err_set(e, ERR_INVALID, "invalid config for network %s: invalid MAC address %s", mode,
+			       c->mac_address);
+	if (other && !str_empty(c->hostname))
+		return err_set(e, ERR_INVALID, "conflicting options: hostname and the network mode");
 
 	if (other && !*str_after(mode, "container:"))
-		return err_set(e, ERR_INVALID, "Invalid network mode: invalid container format container:<name|id>");
+		return err_set(e, ERR_INVALID, "invalid network mode: invalid container format container:<name|id>");
 	if ((other || streq(mode, "host")) && h->links.n)
 		return err_set(e, ERR_INVALID,
 			       "conflicting options: %s type networking can't be used with links. This would result in "
@@ -184,13 +256,13 @@ static int check_modes(const struct docker_host_config *h, struct err *e)
 	return r;
 }
 
-static int check_caps(const struct strv *v, struct err *e)
+static int check_caps(const char *what, const struct strv *v, struct err *e)
 {
 	for (size_t i = 0; i < v->n; i++) {
 		AUTO_FREE char *name = cap_normalize(v->v[i]);
 
 		if (!streq(name, "ALL") && plan_cap_number(name) < 0)
-			return err_set(e, ERR_INVALID, "invalid capability: \"%s\"", v->v[i]);
+			return err_set(e, ERR_INVALID, "invalid %s: unknown capability: \"%s\"", what, name);
 	}
 	return 0;
 }
@@ -221,10 +293,10 @@ int security_parse(const struct strv *opts, struct security *ret, struct err *e)
 		} else if (streq(o, "disable")) {
 			continue; /* SELinux labels: there are none here */
 		} else if (!v) {
-			return err_set(e, ERR_INVALID, "invalid --security-opt 1: \"%s\"", o);
+			return err_set(e, ERR_SYSTEM, "invalid --security-opt 1: \"%s\"", o); /* 500, as dockerd */
 		} else if (n == 17 && strncmp(o, "no-new-privileges", n) == 0) {
 			if (!streq(v, "true") && !streq(v, "false"))
-				return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+				return err_set(e, ERR_SYSTEM, "invalid --security-opt 2: \"%s\"", o);
 			s.no_new_privileges = (struct json_obool){ true, streq(v, "true") };
 		} else if (n == 7 && strncmp(o, "seccomp", n) == 0) {
 			s.seccomp = v;
@@ -237,7 +309,7 @@ int security_parse(const struct strv *opts, struct security *ret, struct err *e)
 		} else if (n == 14 && strncmp(o, "writable-cgroups", n) == 0) {
 			continue;
 		} else {
-			return err_set(e, ERR_INVALID, "invalid --security-opt 2: \"%s\"", o);
+			return err_set(e, ERR_SYSTEM, "invalid --security-opt 2: \"%s\"", o);
 		}
 	}
 	*ret = s;
@@ -247,10 +319,10 @@ int security_parse(const struct strv *opts, struct security *ret, struct err *e)
 static int check_lists(const struct docker_host_config *h, struct err *e)
 {
 	struct security s;
-	int r = check_caps(&h->cap_add, e);
+	int r = check_caps("CapAdd", &h->cap_add, e);
 
 	if (r == 0)
-		r = check_caps(&h->cap_drop, e);
+		r = check_caps("CapDrop", &h->cap_drop, e);
 	if (r == 0)
 		r = security_parse(&h->security_opt, &s, e);
 	if (r < 0)
@@ -258,9 +330,16 @@ static int check_lists(const struct docker_host_config *h, struct err *e)
 	if (h->device_requests.n)
 		return err_set(e, ERR_INVALID, "could not select device driver \"%s\" with capabilities: [[gpu]]",
 			       h->device_requests.v[0].driver ? h->device_requests.v[0].driver : "");
-	for (size_t i = 0; i < h->extra_hosts.n; i++)
-		if (!strchr(h->extra_hosts.v[i], ':'))
+	for (size_t i = 0; i < h->extra_hosts.n; i++) {
+		const char *colon = strchr(h->extra_hosts.v[i], ':');
+		struct in6_addr a;
+
+		if (!colon || colon == h->extra_hosts.v[i])
 			return err_set(e, ERR_INVALID, "bad format for add-host: \"%s\"", h->extra_hosts.v[i]);
+		if (!streq(colon + 1, "host-gateway") && inet_pton(AF_INET, colon + 1, &a) != 1 &&
+		    inet_pton(AF_INET6, colon + 1, &a) != 1)
+			return err_set(e, ERR_INVALID, "invalid IP address in add-host: \"%s\"", colon + 1);
+	}
 	for (size_t i = 0; i < h->ulimits.n; i++) {
 		const struct docker_ulimit *u = &h->ulimits.v[i];
 
@@ -273,7 +352,8 @@ static int check_lists(const struct docker_host_config *h, struct err *e)
 	}
 	if (!str_empty(h->log_config.type) && !streq(h->log_config.type, "json-file") &&
 	    !streq(h->log_config.type, "none"))
-		return err_set(e, ERR_INVALID, "logger: no log driver named '%s' is registered", h->log_config.type);
+		return err_set(e, ERR_INVALID, "error looking up logging plugin %s: plugin \"%s\" not found",
+			       h->log_config.type, h->log_config.type);
 	for (size_t i = 0; i < h->log_config.config.n; i++) {
 		const struct strkv *kv = &h->log_config.config.v[i];
 		int64_t v = 0;
@@ -333,9 +413,28 @@ int ulimit_parse(const char *text, struct docker_ulimit *ret, struct err *e)
 	return 0;
 }
 
+static int check_health(const struct docker_healthcheck *h, struct err *e)
+{
+	const struct {
+		const char *name;
+		int64_t ns;
+	} times[] = { { "Interval", h->interval },
+		      { "Timeout", h->timeout },
+		      { "StartPeriod", h->start_period },
+		      { "StartInterval", h->start_interval } };
+
+	for (size_t i = 0; i < ARRAY_LEN(times); i++)
+		if (times[i].ns && times[i].ns < 1000000)
+			return err_set(e, ERR_INVALID, "%s in Healthcheck cannot be less than 1ms", times[i].name);
+	return h->retries < 0 ? err_set(e, ERR_INVALID, "Retries in Healthcheck cannot be negative") : 0;
+}
+
 static int check_config(const struct docker_config *c, struct err *e)
 {
 	int sig;
+
+	if (c->healthcheck && check_health(c->healthcheck, e) < 0)
+		return -EINVAL;
 
 	for (size_t i = 0; i < c->env.n; i++)
 		if (!c->env.v[i][0] || c->env.v[i][0] == '=')
@@ -361,15 +460,13 @@ int container_check(const struct docker_config *c, const struct docker_host_conf
 	if (r == 0)
 		r = check_cpu(h, e);
 	if (r == 0)
-		r = check_cpuset("cpuset cpus", h->cpuset_cpus, e);
-	if (r == 0)
-		r = check_cpuset("cpuset mems", h->cpuset_mems, e);
+		r = check_cpuset(h, e);
 	if (r == 0)
 		r = check_restart(h, e);
 	if (r == 0)
 		r = check_ports(c, h, e);
 	if (r == 0)
-		r = check_network(h, e);
+		r = check_network(c, h, e);
 	if (r == 0)
 		r = check_modes(h, e);
 	if (r == 0)
@@ -384,8 +481,6 @@ int container_update_check(const struct docker_host_config *h, struct err *e)
 	if (r == 0)
 		r = check_cpu(h, e);
 	if (r == 0)
-		r = check_cpuset("cpuset cpus", h->cpuset_cpus, e);
-	if (r == 0)
-		r = check_cpuset("cpuset mems", h->cpuset_mems, e);
+		r = check_cpuset(h, e);
 	return r < 0 ? r : check_restart(h, e);
 }

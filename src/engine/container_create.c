@@ -46,6 +46,8 @@ static void merge(struct docker_config *c, const struct oci_config *i)
 	take_default(&c->user, i->user);
 	merge_set(&c->exposed_ports, &i->ports);
 	merge_env(&c->env, &i->env);
+	if (!c->labels.v)
+		c->labels.v = xcalloc(1, sizeof *c->labels.v); /* {}, never null */
 	for (size_t k = 0; k < i->labels.n; k++)
 		if (!strmap_get(&c->labels, i->labels.v[k].k))
 			strmap_set(&c->labels, i->labels.v[k].k, i->labels.v[k].v);
@@ -53,7 +55,7 @@ static void merge(struct docker_config *c, const struct oci_config *i)
 		strv_copy(&c->cmd, &i->cmd);
 	if (c->entrypoint.n == 1 && !*c->entrypoint.v[0]) /* --entrypoint "" resets the image's */
 		strv_done(&c->entrypoint);
-	else if (!c->entrypoint.n)
+	else if (!c->entrypoint.v) /* [] is an answer, null is not */
 		strv_copy(&c->entrypoint, &i->entrypoint);
 	if (!c->healthcheck && i->health) {
 		AUTO_STRB struct strb text = STRB_INIT;
@@ -65,8 +67,6 @@ static void merge(struct docker_config *c, const struct oci_config *i)
 	take_default(&c->working_dir, i->workdir);
 	merge_set(&c->volumes, &i->volumes);
 	take_default(&c->stop_signal, i->stop_signal);
-	if (!c->shell.n)
-		strv_copy(&c->shell, &i->shell);
 }
 
 static void set_oint(struct json_oint *o, int64_t v)
@@ -126,6 +126,8 @@ static void fill_host(struct engine *en, struct docker_host_config *h)
 		h->log_config.type = xstrdup(ec->log_driver ? ec->log_driver : "json-file");
 		if (!h->log_config.config.n)
 			strmap_copy(&h->log_config.config, &ec->log_opts);
+		if (!h->log_config.config.v)
+			h->log_config.config.v = xcalloc(1, sizeof *h->log_config.config.v); /* {}, never null */
 	}
 	if (!h->oom_kill_disable.set)
 		h->oom_kill_disable = (struct json_obool){ true, false };
@@ -134,6 +136,9 @@ static void fill_host(struct engine *en, struct docker_host_config *h)
 		h->memory_swappiness.set = false;
 	if (!h->init.set && ec->init)
 		h->init = (struct json_obool){ true, true };
+	/* where the host's processes or memory are shared, labels would only be in the way */
+	if (!h->security_opt.n && (h->privileged || streq(h->ipc_mode, "host") || streq(h->pid_mode, "host")))
+		strv_add(&h->security_opt, "label=disable");
 	if (h->privileged) {
 		strv_done(&h->masked_paths);
 		strv_done(&h->readonly_paths);
@@ -173,6 +178,11 @@ static void warn(struct docker_container_create_response *ret, const struct cont
 {
 	const struct docker_host_config *h = &rec->host;
 
+	if (!str_empty(rec->config.mac_address))
+		strv_add(&ret->warnings,
+			 "The container-wide MacAddress field is now deprecated. It should be specified in "
+			 "EndpointsConfig instead.");
+
 	if (!streq(h->restart_policy.name, "no"))
 		strv_add(&ret->warnings, "Restart policies are kept, but not acted upon by this version of hoyd.");
 	if (rec->config.healthcheck && rec->config.healthcheck->test.n &&
@@ -180,6 +190,30 @@ static void warn(struct docker_container_create_response *ret, const struct cont
 		strv_add(&ret->warnings, "Health checks are kept, but not run by this version of hoyd.");
 	if (h->port_bindings.n && (streq(h->network_mode, "host") || streq(h->network_mode, "none")))
 		strv_add(&ret->warnings, "Published ports are discarded when using host network mode");
+}
+
+/* Whose namespace is joined must be known by now; "container:NAME" is stored by id, which a rename does not change. */
+static int resolve_others(struct engine *en, struct docker_host_config *h, struct err *e)
+{
+	char **modes[] = { &h->ipc_mode, &h->pid_mode, &h->network_mode };
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		AUTO_CONTAINER struct container *other = NULL;
+		const char *ref = str_after(*modes[i], "container:");
+		int r = str_empty(ref) ? 0 : container_find(en, ref, &other, e);
+
+		if (r < 0 && i < 2) { /* of the network dockerd speaks at start */
+			e->kind = ERR_INVALID;
+			return r;
+		}
+		if (r < 0)
+			*e = (struct err)ERR_INIT;
+		if (other && i == 2) {
+			free(*modes[i]);
+			*modes[i] = xasprintf("container:%s", other->id);
+		}
+	}
+	return 0;
 }
 
 static int make_folder(struct engine *en, const char *id, struct err *e)
@@ -212,15 +246,19 @@ static int build_record(struct engine *en, const struct docker_container_create_
 	fill_host(en, &rec->host);
 	r = container_check(&rec->config, &rec->host, e);
 	if (r == 0)
+		r = resolve_others(en, &rec->host, e);
+	if (r == 0)
 		r = fill_paths(&rec->host, e);
 	if (r < 0)
 		return r;
 	rec->image = xstrdup(image->id);
 	rec->top = xstrdup(image->top);
-	if (str_empty(rec->config.hostname) && !streq(rec->host.network_mode, "host") &&
-	    !str_after(rec->host.network_mode, "container:")) {
+	if (str_empty(rec->config.hostname)) {
+		char host[256] = "";
+
+		(void)gethostname(host, sizeof host - 1);
 		free(rec->config.hostname);
-		rec->config.hostname = xstrndup(rec->id, 12);
+		rec->config.hostname = streq(rec->host.network_mode, "host") ? xstrdup(host) : xstrndup(rec->id, 12);
 	}
 	fill_command(rec);
 	return container_resolve_mounts(en, rec, e);
@@ -269,8 +307,9 @@ static int platform_check(const char *platform, const struct image *image, const
 	has = xasprintf("%s/%s", str_empty(image->oci.os) ? "linux" : image->oci.os, image->oci.architecture);
 	if (!str_after(platform, has))
 		return err_set(e, ERR_NOT_FOUND,
-			       "image with reference %s was found but does not provide the specified platform (%s)",
-			       ref, platform);
+			       "image with reference %s was found but its platform (%s) does not match the specified "
+			       "platform (%s)",
+			       ref, has, platform);
 	return 0;
 }
 

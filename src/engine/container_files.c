@@ -92,11 +92,28 @@ int container_write_files(struct container *c, const struct net_endpoint *ep, st
 	if (other) { /* one network, one set of files */
 		AUTO_CONTAINER struct container *o = NULL;
 		AUTO_FD int theirs = -1;
+		AUTO_FREE char *name = NULL;
 
 		r = container_find(c->en, other, &o, e);
 		if (r < 0)
+			return err_set(e, ERR_SYSTEM, "joining network namespace of container: No such container: %s",
+				       other);
+		pthread_mutex_lock(&o->lock);
+		name = o->rec.state.running ? xstrdup(o->rec.config.hostname) : NULL;
+		if (!name)
+			r = err_set(e, ERR_CONFLICT,
+				    "cannot join network namespace of a non running container: container %s is %s",
+				    o->rec.name, container_status(&o->rec));
+		pthread_mutex_unlock(&o->lock);
+		if (!name)
 			return r;
+		free(hostname);
+		hostname = xasprintf("%s\n", name);
 		theirs = container_folder(o);
+		pthread_mutex_lock(&c->lock); /* one network, one name */
+		free(c->rec.config.hostname);
+		c->rec.config.hostname = TAKE_PTR(name);
+		pthread_mutex_unlock(&c->lock);
 		free(TAKE_PTR(hosts));
 		free(TAKE_PTR(resolv));
 		if (theirs < 0 || file_read(theirs, "hosts", 1 << 20, &hosts, NULL) < 0 ||

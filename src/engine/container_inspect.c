@@ -94,6 +94,12 @@ static void fill_network(const struct container_record *rec, struct docker_netwo
 			if (streq(rec->networking.endpoints_config.v[i].key, name))
 				json_copy(&docker_endpoint_settings_type, &row->val,
 					  &rec->networking.endpoints_config.v[i].val);
+		if (str_empty(row->val.mac_address) && !str_empty(rec->config.mac_address)) {
+			free(row->val.mac_address);
+			row->val.mac_address = xstrdup(rec->config.mac_address);
+		}
+		if (!ep && streq(name, "bridge"))
+			s->mac_address = xstrdup(row->val.mac_address);
 		fill_endpoint(rec, (struct docker_endpoint_settings *)&row->val);
 	}
 }
@@ -116,6 +122,13 @@ static void fill_paths(struct container *c, struct docker_container_inspect *r)
 {
 	AUTO_FREE char *folder = xasprintf("%s/docker/containers/%s", c->en->config.data_root, c->id);
 
+	if (!c->rec.state.started_ns) { /* they come with the first start */
+		r->resolv_conf_path = xstrdup("");
+		r->hostname_path = xstrdup("");
+		r->hosts_path = xstrdup("");
+		r->log_path = xstrdup("");
+		return;
+	}
 	r->resolv_conf_path = xasprintf("%s/resolv.conf", folder);
 	r->hostname_path = xasprintf("%s/hostname", folder);
 	r->hosts_path = xasprintf("%s/hosts", folder);
@@ -161,6 +174,7 @@ int container_inspect(struct engine *en, const char *ref, bool size, struct dock
 	rw = xstrdup(rec->rw_layer);
 	pthread_mutex_unlock(&c->lock);
 	r->graph_driver.name = xstrdup(store_driver(en->store));
+	strmap_set(&r->graph_driver.data, "ID", c->id);
 	k = store_graph_data(en->store, rw, NULL, &r->graph_driver.data, e);
 	if (k == 0 && size) {
 		int64_t n = 0;

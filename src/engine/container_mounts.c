@@ -71,7 +71,7 @@ static int apply_mode(struct container_mount *m, const char *spec, const char *m
 			if (streq(w, propagations[k])) {
 				if (!streq(m->type, "bind"))
 					return err_set(
-						e, ERR_INVALID,
+						e, ERR_SYSTEM,
 						"invalid volume specification: '%s': invalid mount config for type "
 						"\"volume\": field VolumeOptions.Propagation must not be specified",
 						spec);
@@ -79,7 +79,7 @@ static int apply_mode(struct container_mount *m, const char *spec, const char *m
 				known = true;
 			}
 		if (!known)
-			return err_set(e, ERR_INVALID, "invalid mode: %s", mode);
+			return err_set(e, ERR_SYSTEM, "invalid mode: %s", mode);
 	}
 	set(&m->mode, mode);
 	return 0;
@@ -89,13 +89,14 @@ static int check_destination(struct container_record *rec, const char *spec, con
 {
 	AUTO_FREE char *clean = path_clean(destination);
 
+	/* 500 for these, as dockerd */
 	if (*destination != '/')
-		return err_set(e, ERR_INVALID,
+		return err_set(e, ERR_SYSTEM,
 			       "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
 			       "mount path: '%s' mount path must be absolute",
 			       spec, destination);
 	if (streq(clean, "/"))
-		return err_set(e, ERR_INVALID,
+		return err_set(e, ERR_SYSTEM,
 			       "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
 			       "specification: destination can't be '/'",
 			       spec);
@@ -119,7 +120,7 @@ static int add_bind(struct engine *en, struct container_record *rec, const char 
 			break;
 	}
 	if (parts.n < 2 || parts.n > 3 || !*parts.v[0] || !*parts.v[1])
-		return err_set(e, ERR_INVALID, "invalid volume specification: '%s'", spec);
+		return err_set(e, ERR_SYSTEM, "invalid volume specification: '%s'", spec);
 	r = check_destination(rec, spec, parts.v[1], e);
 	if (r < 0)
 		return r;
@@ -167,8 +168,24 @@ static int add_mount(struct engine *en, struct container_record *rec, const stru
 	struct container_mount *m;
 	int r = 0;
 
+	static const char *const propagations[] = { "private", "rprivate", "slave", "rslave", "shared", "rshared" };
+	bool known = !q->bind_options || str_empty(q->bind_options->propagation);
+
 	if (str_empty(q->target))
 		return invalid(e, q, "field Target must not be empty");
+	if (q->volume_options && !streq(q->type, "volume"))
+		return err_set(e, ERR_INVALID, "VolumeOptions must not be specified on mount type \"%s\"",
+			       q->type ? q->type : "");
+	if (q->bind_options && !streq(q->type, "bind"))
+		return err_set(e, ERR_INVALID, "BindOptions must not be specified on mount type \"%s\"",
+			       q->type ? q->type : "");
+	if (q->tmpfs_options && !streq(q->type, "tmpfs"))
+		return err_set(e, ERR_INVALID, "TmpfsOptions must not be specified on mount type \"%s\"",
+			       q->type ? q->type : "");
+	for (size_t i = 0; !known && i < ARRAY_LEN(propagations); i++)
+		known = streq(q->bind_options->propagation, propagations[i]);
+	if (!known)
+		return invalid(e, q, "invalid propagation mode: %s", q->bind_options->propagation);
 	if (q->target[0] != '/')
 		return invalid(e, q, "invalid mount path: '%s' mount path must be absolute", q->target);
 	{
@@ -230,7 +247,7 @@ static int add_mount(struct engine *en, struct container_record *rec, const stru
 			strb_addf(&o, ",mode=%llo", (unsigned long long)q->tmpfs_options->mode);
 		m->options = strb_take(&o);
 	} else {
-		return err_set(e, ERR_INVALID, "mount type unknown: \"%s\"", q->type ? q->type : "");
+		return invalid(e, q, "mount type unknown");
 	}
 	if (q->read_only)
 		m->rw = false;
@@ -244,12 +261,17 @@ static int add_from(struct engine *en, struct container_record *rec, const char 
 	size_t n = strcspn(spec, ":");
 	AUTO_FREE char *name = xstrndup(spec, n);
 	const char *mode = spec[n] ? spec + n + 1 : "rw";
-	int r = container_find(en, name, &other, e);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!*spec)
+		return err_set(e, ERR_INVALID, "volumes-from specification cannot be an empty string");
 	if (!streq(mode, "ro") && !streq(mode, "rw") && !streq(mode, "z"))
 		return err_set(e, ERR_INVALID, "invalid mode: %s", mode);
+	r = container_find(en, name, &other, e);
+	if (r < 0) {
+		e->kind = ERR_INVALID; /* it is the request that is wrong, not its address */
+		return r;
+	}
 	pthread_mutex_lock(&other->lock);
 	for (size_t i = 0; i < other->rec.mounts.n; i++) {
 		if (find(rec, other->rec.mounts.v[i].destination) || streq(other->rec.mounts.v[i].type, "tmpfs"))
@@ -270,7 +292,9 @@ static int add_tmpfs(struct container_record *rec, const struct strkv *kv, struc
 	struct container_mount *m;
 
 	if (kv->k[0] != '/')
-		return err_set(e, ERR_INVALID, "invalid tmpfs mount path: '%s' mount path must be absolute", kv->k);
+		return err_set(e, ERR_INVALID, "invalid mount path: '%s' mount path must be absolute", kv->k);
+	if (streq(kv->k, "/"))
+		return err_set(e, ERR_INVALID, "invalid specification: destination can't be '/'");
 	if (find(rec, kv->k))
 		return err_set(e, ERR_INVALID, "Duplicate mount point: %s", kv->k);
 	m = (struct container_mount *)add(rec, "tmpfs", kv->k);

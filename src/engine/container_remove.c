@@ -99,7 +99,7 @@ int container_remove(struct engine *en, const char *ref, const struct container_
 	if (r < 0)
 		return r;
 	if (o->link)
-		return err_set(e, ERR_INVALID, "Could not get parent for %s: links are not supported", ref);
+		return err_set(e, ERR_CONFLICT, "Conflict, cannot remove the default link name of the container");
 	pthread_mutex_lock(&c->op);
 	r = container_remove_op(c, o, e);
 	pthread_mutex_unlock(&c->op);
@@ -122,8 +122,8 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 	pthread_mutex_lock(&c->op);
 	if (streq(c->rec.name, name))
 		r = err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
-	else
-		r = container_name_reserve(en, name, c->id, e);
+	else if ((r = container_name_reserve(en, name, c->id, e)) < 0)
+		r = err_wrap(e, r, "Error when allocating new name");
 	if (r == 0) {
 		pthread_mutex_lock(&en->lock);
 		pthread_mutex_lock(&c->lock);

@@ -37,6 +37,11 @@ static int prepare_network(struct start *s, struct err *e)
 	struct net_endpoint_req q = { .network = mode, .container_id = c->id, .container_name = c->rec.name };
 	int r;
 
+	q.mac = c->rec.config.mac_address;
+	for (size_t i = 0; i < c->rec.networking.endpoints_config.n; i++)
+		if (streq(c->rec.networking.endpoints_config.v[i].key, mode) &&
+		    !str_empty(c->rec.networking.endpoints_config.v[i].val.mac_address))
+			q.mac = c->rec.networking.endpoints_config.v[i].val.mac_address;
 	if (str_after(mode, "container:"))
 		return 0; /* the other container's namespace arrives with the plan */
 	r = net_endpoint_prepare(c->en->net, &q, &s->endpoint, e);
@@ -296,8 +301,10 @@ static int start_failed(struct start *s, int r, struct err *e)
 		r = err_set(e, code == 128 ? ERR_SYSTEM : ERR_INVALID,
 			    "failed to create task for container: failed to create shim task: OCI runtime create "
 			    "failed: runc create failed: unable to start container process: error during container "
-			    "init: %s: unknown",
-			    why.msg);
+			    "init: %s%s",
+			    why.msg, str_ends(why.msg, ": is a directory") ? ": permission denied" : "");
+		if (str_after(why.msg, "unable to find user ") || str_after(why.msg, "unable to find group "))
+			r = err_set(e, ERR_INVALID, "%s", why.msg); /* dockerd looks them up itself */
 	}
 	pthread_mutex_lock(&c->lock);
 	c->rec.state.exit_code = code;
@@ -392,7 +399,8 @@ int container_start(struct engine *en, const char *ref, struct err *e)
 	if (r < 0 && r != -EALREADY && c->rec.host.auto_remove && !container_running(c)) {
 		struct err why = ERR_INIT;
 
-		if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &why) < 0 && why.kind != ERR_CONFLICT)
+		if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &why) < 0 &&
+		    why.kind != ERR_CONFLICT)
 			log_error("removing container %s: %s", c->id, why.msg);
 	}
 	pthread_mutex_unlock(&c->op);

@@ -72,7 +72,7 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_con
 	if (r < 0)
 		return r;
 	if (!config->cmd.n || !config->cmd.v[0] || !*config->cmd.v[0])
-		return err_set(e, ERR_INVALID, "no exec command specified");
+		return err_set(e, ERR_INVALID, "No exec command specified");
 	r = need_running(c, e);
 	if (r < 0)
 		return r;
@@ -167,7 +167,8 @@ static int failed(uint32_t failure, int r, struct err *e, int *ret_code)
 	if (failure == ACT_FAILED_NOT_FOUND || strstr(why.msg, "no such file or directory"))
 		*ret_code = 127;
 	return err_set(e, failure == ACT_FAILED_SETUP ? ERR_SYSTEM : ERR_INVALID,
-		       "OCI runtime exec failed: exec failed: unable to start container process: %s: unknown", why.msg);
+		       "OCI runtime exec failed: exec failed: unable to start container process: %s%s", why.msg,
+		       str_ends(why.msg, ": is a directory") ? ": permission denied" : "");
 }
 
 struct exec_session {
