@@ -43,9 +43,10 @@ int gate_recv(int gate, struct gate_msg *ret, int *ret_fd)
 	memset(ret, 0, sizeof *ret);
 	do
 		n = recvmsg(gate, &h, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 &&
+	       (errno == EINTR || errno == ECONNRESET)); /* reset: died with our words unread; its own come next */
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	if (n == 0)
 		return 0;
 	if (h.msg_controllen >= CMSG_LEN(sizeof(int)) && c.h.cmsg_type == SCM_RIGHTS)

@@ -2,6 +2,7 @@
 #include "act/fixture.h"
 #include "act/act_int.h"
 
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
 
 static void test_masked_paths_are_null_or_empty(void **state)
@@ -152,6 +153,24 @@ static void test_mount_target_through_links_stays_inside(void **state)
 	(void)unlink(abs);
 	(void)unlink(up);
 	(void)unlink(dangling);
+}
+
+/* A child that fails early leaves our "go on" unread, and the kernel says "reset" before it hands out what the child wrote. */
+static void test_last_words_are_heard_before_a_reset(void **state)
+{
+	struct gate_msg m = { .kind = GATE_FAILED, .sys = -ELOOP, .text = "too many links" };
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(gate_tell(pair[0], GATE_JOINED), 0);
+	assert_int_equal(gate_send(pair[1], &m, -1), 0);
+	(void)close(pair[1]);
+	assert_int_equal(gate_recv(pair[0], &m, NULL), 1);
+	assert_int_equal(m.kind, GATE_FAILED);
+	assert_string_equal(m.text, "too many links");
+	assert_int_equal(gate_recv(pair[0], &m, NULL), 0);
+	(void)close(pair[0]);
 }
 
 static void test_link_loop_is_an_error(void **state)
@@ -527,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_bind_volume_and_its_flags),
 		cmocka_unit_test(test_missing_source_is_named),
 		cmocka_unit_test(test_mount_target_through_links_stays_inside),
+		cmocka_unit_test(test_last_words_are_heard_before_a_reset),
 		cmocka_unit_test(test_link_loop_is_an_error),
 		cmocka_unit_test(test_proc_on_a_link_is_refused),
 		cmocka_unit_test(test_dev_as_a_link_makes_no_nodes_outside),

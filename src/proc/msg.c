@@ -90,7 +90,8 @@ int msg_recv(int fd, struct msg *ret)
 
 	do /* the size first, so that a waiting reader holds no 64 KiB */
 		size = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
-	while (size < 0 && errno == EINTR);
+	while (size < 0 &&
+	       (errno == EINTR || errno == ECONNRESET)); /* reset: it left with our words unread; its own come next */
 	if (size <= 0)
 		return size < 0 ? -errno : 0;
 	iov[1].iov_len = (size_t)size > sizeof h ? MIN((size_t)size - sizeof h, (size_t)MSG_BODY_MAX) : 0;
@@ -100,7 +101,7 @@ int msg_recv(int fd, struct msg *ret)
 	mh.msg_controllen = sizeof c.room;
 	do
 		r = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
-	while (r < 0 && errno == EINTR);
+	while (r < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (r <= 0)
 		return r < 0 ? -errno : 0;
 	take_descriptors(&mh, &m);

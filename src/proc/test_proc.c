@@ -85,6 +85,23 @@ static void test_hostile_messages_are_refused(void **state)
 	assert_true(r.bad);
 }
 
+static void test_last_words_come_before_the_reset(void **state)
+{
+	AUTO_MSG struct msg m = { 0 };
+	int p[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p), 0);
+	assert_int_equal(msg_send(p[0], 1, 0, "unread", 6, NULL, 0), 0);
+	assert_int_equal(msg_send(p[1], 2, 0, "farewell", 8, NULL, 0), 0);
+	(void)close(p[1]);
+	assert_int_equal(msg_recv(p[0], &m), 1);
+	assert_string_equal(m.body, "farewell");
+	msg_done(&m);
+	assert_int_equal(msg_recv(p[0], &m), 0);
+	(void)close(p[0]);
+}
+
 static int run(const struct proc_opts *o)
 {
 	int status = 0;
@@ -318,6 +335,7 @@ static void test_sandbox(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_last_words_come_before_the_reset),
 		cmocka_unit_test(test_message_carries_body_and_descriptors),
 		cmocka_unit_test(test_hostile_messages_are_refused),
 		cmocka_unit_test(test_spawn_reports_failure_and_exit_code),
