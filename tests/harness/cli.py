@@ -6,7 +6,7 @@ import select
 import subprocess
 import time
 
-from .engine import CACHE, program
+from .engine import CACHE, SANITIZER, program
 
 
 def docker_client():
@@ -44,6 +44,7 @@ class Cli:
         """Runs one command. rc is the exit code that is right (None: any)."""
         done = subprocess.run([*self.argv, *args], input=input, capture_output=True, timeout=timeout, env={**self.env, **(env or {})})
         result = Result(done.returncode, done.stdout, done.stderr)
+        assert not SANITIZER.search(result.err), result.err
         assert rc is None or result.rc == rc, f"{self.name} {' '.join(args)}: {result}"
         return result
 

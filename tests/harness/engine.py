@@ -16,6 +16,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("HOY_BUILD") or os.path.join(ROOT, "build")
 CACHE = os.environ.get("HOY_CACHE") or "/var/cache/hoy-test"
 ID = re.compile(r"[0-9a-f]{64}")
+SANITIZER = re.compile(r"==\d+==\s?ERROR: |SUMMARY: \w+Sanitizer|\.[ch]:\d+:\d+: runtime error: ")
 
 
 def program(name):
@@ -138,7 +139,15 @@ class Hoyd(Base):
             return ""
 
     def sanitizer_reports(self):
-        return {n: open(os.path.join(self.folder, n), errors="replace").read() for n in os.listdir(self.folder) if n.startswith("asan.")}
+        """What the sanitizers said: of the daemon in files, of shims and workers (they have no environment) in its log."""
+        reports = {n: open(os.path.join(self.folder, n), errors="replace").read() for n in os.listdir(self.folder) if n.startswith("asan.")}
+        try:
+            with open(self.log, errors="replace") as f:
+                log = f.read()
+        except OSError:
+            return reports
+        found = SANITIZER.search(log)
+        return {**reports, "hoyd.log": log[found.start():][:8000]} if found else reports
 
     def close(self):
         """Everything ends; what the sanitizers said is returned."""
