@@ -249,3 +249,35 @@ def test_always_restarts_until_stopped(cli, name):
     n = cli("logs", name).out.count("run")
     time.sleep(1)
     assert cli("logs", name).out.count("run") == n and state(cli, name) == "exited"
+
+
+def test_a_restarting_container_says_so_and_keeps_its_address(cli, name):
+    cli("run", "-d", "--name", name, "--restart", "always", BUSYBOX, "sh", "-c", "ip -4 addr show eth0 2>/dev/null | grep -o 'inet [0-9.]*' || hostname -i; echo run; exit 3")
+    until(lambda: cli("logs", name).out.count("run") >= 4, what="restarts")
+    until(lambda: state(cli, name) == "restarting", what="the pause between two runs")
+    c = json.loads(cli("inspect", name).out)[0]
+    assert c["State"]["Restarting"] is True and c["State"]["Running"] is True and c["State"]["ExitCode"] == 3 and c["RestartCount"] >= 3
+    assert cli("ps", "--filter", f"name={name}", "--format", "{{.Status}}").line.startswith("Restarting (3) ")
+    assert len(set(line for line in cli("logs", name).out.split() if line[0].isdigit())) == 1, "one address for all runs"
+    assert "is restarting" in cli("rm", name, rc=1).err
+    cli("stop", name)
+    assert state(cli, name) == "exited"
+    n = cli("logs", name).out.count("run")
+    cli("start", name)
+    until(lambda: cli("logs", name).out.count("run") >= n + 2, what="restarts after a start by hand")
+    cli("rm", "-f", name)
+
+
+def test_a_published_port_works_again_after_a_restart(cli, name):
+    cli("run", "-d", "--name", name, "--restart", "on-failure", "-p", "127.0.0.1::80", BUSYBOX, "sh", "-c", "echo run; sleep 1; exit 1")
+    until(lambda: cli("logs", name).out.count("run") >= 2, what="a restart")
+    assert cli("port", name).line.startswith("80/tcp -> 127.0.0.1:")
+    cli("update", "--restart", "no", name)
+    until(lambda: state(cli, name) == "exited", what="the end")
+
+
+def test_kill_ends_a_container_that_always_restarts(cli, name):
+    cli("run", "-d", "--name", name, "--restart", "always", BUSYBOX, "sleep", "100")
+    cli("kill", name)
+    time.sleep(0.5)
+    assert state(cli, name) == "exited" and cli("inspect", "--format", "{{.RestartCount}}", name).line == "0"

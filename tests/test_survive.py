@@ -212,3 +212,24 @@ def test_a_kill_while_an_image_is_imported_leaves_it_whole_or_absent(own_engine,
         own_engine.start()
         if cli("images", "-q", f"hoytest:{name}-{i}").line:
             assert cli("run", "--rm", "-e", "PATH=/bin", f"hoytest:{name}-{i}", "echo", "whole").line == "whole"
+
+
+def test_after_a_power_loss_policies_decide_who_starts(cli, own_engine, name):
+    for n, policy in (("a", "always"), ("u", "unless-stopped"), ("s", "unless-stopped"), ("n", "no")):
+        cli("run", "-d", "--name", name + n, "--restart", policy, BUSYBOX, "sleep", "1000")
+    cli("create", "--name", name + "c", "--restart", "always", BUSYBOX, "sleep", "1000")
+    cli("kill", name + "s")
+
+    def shims():
+        return [p for p, (_, n) in own_engine.machine.procs().items() if n == "hoy-shim"]
+    until(lambda: len(shims()) == 3, what="the end of the killed one's shim")
+    own_engine.kill()
+    for pid in shims():
+        own_engine.machine.signal(pid, 9)
+    own_engine.start()
+
+    def states():
+        return [cli.inspect(name + n, "{{.State.Status}}") for n in "ausnc"]
+    until(lambda: states() == ["running", "running", "exited", "exited", "created"], what="the containers' starts")
+    cli("exec", name + "a", "true")
+    cli("rm", "-f", *(name + n for n in "ausnc"))

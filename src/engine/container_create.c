@@ -182,9 +182,6 @@ static void warn(struct docker_container_create_response *ret, const struct cont
 		strv_add(&ret->warnings,
 			 "The container-wide MacAddress field is now deprecated. It should be specified in "
 			 "EndpointsConfig instead.");
-
-	if (!streq(h->restart_policy.name, "no"))
-		strv_add(&ret->warnings, "Restart policies are kept, but not acted upon by this version of hoyd.");
 	if (rec->config.healthcheck && rec->config.healthcheck->test.n &&
 	    !streq(rec->config.healthcheck->test.v[0], "NONE"))
 		strv_add(&ret->warnings, "Health checks are kept, but not run by this version of hoyd.");

@@ -109,6 +109,7 @@ static void fill_state(const struct container_record *rec, struct docker_contain
 	s->status = xstrdup(container_status(rec));
 	s->running = rec->state.running;
 	s->paused = rec->state.paused;
+	s->restarting = rec->state.restarting;
 	s->oom_killed = rec->state.oom_killed;
 	s->dead = rec->state.dead;
 	s->pid = rec->state.pid;

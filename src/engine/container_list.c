@@ -34,7 +34,11 @@ static char *status_text(const struct container_record *rec)
 	struct strb b = STRB_INIT;
 	int64_t now = time_now_ns();
 
-	if (s->running) {
+	if (s->running && s->restarting) {
+		strb_addf(&b, "Restarting (%lld) ", (long long)s->exit_code);
+		add_duration(&b, (now - s->finished_ns) / 1000000000);
+		strb_adds(&b, " ago");
+	} else if (s->running) {
 		strb_adds(&b, "Up ");
 		add_duration(&b, (now - s->started_ns) / 1000000000);
 		if (s->paused)

@@ -10,6 +10,7 @@
 #define CONTAINER_STATE_FIELDS(F, T)                                       \
 	F(T, BOOL, running,        "Running",       0,          none)      \
 	F(T, BOOL, paused,         "Paused",        0,          none)      \
+	F(T, BOOL, restarting,     "Restarting",    0,          none) /* while running: it has ended, the shim starts it again */ \
 	F(T, BOOL, oom_killed,     "OOMKilled",     0,          none)      \
 	F(T, BOOL, removing,       "Removing",      0,          none)      \
 	F(T, BOOL, dead,           "Dead",          0,          none)      \

@@ -50,6 +50,9 @@ int container_remove_op(struct container *c, const struct container_remove_opts 
 		r = err_set(e, ERR_CONFLICT,
 			    c->rec.state.paused
 				    ? "cannot remove container \"/%s\": container is paused and must be unpaused first"
+			    : c->rec.state.restarting
+				    ? "cannot remove container \"/%s\": container is restarting: stop the container "
+				      "before removing or force remove"
 				    : "cannot remove container \"/%s\": container is running: stop the container "
 				      "before removing or force remove",
 			    c->rec.name);

@@ -260,7 +260,8 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 	AUTO_CONTAINER struct container *c = NULL;
 	AUTO_STRMAP struct strmap more = { 0 };
 	AUTO_FREE char *number = NULL;
-	int sig = SIGKILL;
+	int sig = SIGKILL, own = 0;
+	bool stops;
 	int r = container_find(en, ref, &c, e);
 
 	if (r == 0 && !str_empty(signal))
@@ -269,7 +270,11 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		return r;
 	if (!container_running(c))
 		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
-	if (sig == SIGKILL || sig == SIGTERM) {
+	pthread_mutex_lock(&c->lock);
+	stops = sig == SIGKILL || str_empty(c->rec.config.stop_signal) ||
+		(signal_parse(c->rec.config.stop_signal, &own, NULL) == 0 && own == sig);
+	pthread_mutex_unlock(&c->lock);
+	if (stops) { /* meant to end it, as dockerd sees it: any signal where the container names none of its own */
 		pthread_mutex_lock(&c->lock);
 		c->rec.state.stop_requested = true;
 		pthread_mutex_unlock(&c->lock);
@@ -277,7 +282,7 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		if (r < 0)
 			return r;
 	}
-	r = send_signal(c, sig, false, sig == SIGKILL, e);
+	r = send_signal(c, sig, false, stops, e);
 	if (r < 0)
 		return err_wrap(e, r, "cannot kill container: %s", ref);
 	number = xasprintf("%d", sig);

@@ -128,6 +128,15 @@ static int update(struct container *c, const struct docker_host_config *q, struc
 	pthread_mutex_lock(&c->lock);
 	apply(&c->rec.host, q);
 	pthread_mutex_unlock(&c->lock);
+	if (!str_empty(q->restart_policy.name)) {
+		struct shim_link *l = container_shim_now(c);
+
+		if (l)
+			r = container_send_policy(c, l, e);
+		shim_link_unref(l);
+		if (r < 0)
+			return r;
+	}
 	return container_save(c, e);
 }
 

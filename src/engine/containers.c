@@ -243,7 +243,7 @@ void container_unlock(struct container *c)
 const char *container_status(const struct container_record *rec)
 {
 	if (rec->state.running)
-		return rec->state.paused ? "paused" : "running";
+		return rec->state.paused ? "paused" : rec->state.restarting ? "restarting" : "running";
 	if (rec->state.removing)
 		return "removing";
 	if (rec->state.dead)

@@ -281,6 +281,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 		engine_close(en);
 		return r;
 	}
+	engine_start_by_policy(en);
 	*ret = en;
 	return 0;
 }

@@ -119,6 +119,9 @@ int container_shim(struct container *c, struct shim_link **ret, struct err *e);
 struct shim_link *container_shim_now(struct container *c); /* NULL where none is known; a reference */
 void container_shim_end(struct container *c);              /* the container is at rest: let its shim go */
 extern const struct shim_callbacks engine_shim_callbacks;
+/* The container's restart policy, to its shim. */
+int container_send_policy(struct container *c, struct shim_link *l, struct err *e);
+void engine_start_by_policy(struct engine *en); /* at start, when all else is ready */
 int engine_recover(struct engine *en, struct err *e); /* at start: living shims found, dead ones' containers ended */
 /* A thread for slow work that the engine waits for when it closes. */
 int engine_background(struct engine *en, void *(*f)(void *), void *arg);

@@ -104,15 +104,16 @@ static void later(struct container *c, struct shim_link *l, int64_t seq, bool ex
 		(void)after_news(a);
 }
 
-static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, bool oom)
+/* flags: SHIM_EXIT_*. Who will be started again counts as running: its address and its shim are kept. */
+static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, int64_t flags)
 {
 	AUTO_STRMAP struct strmap more = { 0 };
 	char text[16];
-	bool was_running;
+	bool was_running, oom = flags & SHIM_EXIT_OOM, again = flags & SHIM_EXIT_AGAIN;
 
 	pthread_mutex_lock(&c->lock);
-	was_running = c->rec.state.running;
-	c->rec.state.running = false;
+	was_running = c->rec.state.running && !c->rec.state.restarting; /* the end of a wait was told when it began */
+	c->rec.state.running = c->rec.state.restarting = again;
 	c->rec.state.paused = false;
 	c->rec.state.pid = 0;
 	c->rec.state.exit_code = code;
@@ -142,7 +143,10 @@ static bool started(struct container *c, const struct shim_news *n)
 
 	pthread_mutex_lock(&c->lock);
 	s->running = true;
-	s->paused = s->oom_killed = s->stop_requested = false;
+	s->paused = s->oom_killed = s->restarting = false;
+	if (n->b == 0) /* by hand, not by the shim */
+		s->stop_requested = false;
+	c->rec.restarts = n->b;
 	s->pid = n->a;
 	s->started_ns = n->time_ns;
 	s->exit_code = 0;
@@ -177,8 +181,8 @@ static void on_news(void *owner, struct shim_link *link, const struct shim_news 
 			return;
 		break;
 	case SHIM_EV_EXIT:
-		exited(c, n->seq, n->time_ns, (int)n->a, n->b != 0);
-		later(c, link, n->seq, true);
+		exited(c, n->seq, n->time_ns, (int)n->a, n->b);
+		later(c, link, n->seq, !(n->b & SHIM_EXIT_AGAIN));
 		return;
 	case SHIM_EV_OOM:
 		pthread_mutex_lock(&c->lock);
@@ -219,7 +223,7 @@ static void *bury(void *arg)
 	if (container_running(c)) {
 		struct err e = ERR_INIT;
 
-		exited(c, 0, time_now_ns(), 137, false);
+		exited(c, 0, time_now_ns(), 137, 0);
 		if (container_save(c, &e) < 0)
 			log_error("container %s: %s", c->id, e.msg);
 		container_after_exit(c);
@@ -334,6 +338,32 @@ static int connect_shim(struct container *c, bool may_spawn, struct shim_link **
 	return 0;
 }
 
+int container_send_policy(struct container *c, struct shim_link *l, struct err *e)
+{
+	static const char *const names[] = { "no", "always", "unless-stopped", "on-failure" }; /* enum shim_restart */
+	AUTO_STRB struct strb b = STRB_INIT;
+	uint32_t policy = 0;
+
+	pthread_mutex_lock(&c->lock);
+	for (uint32_t i = 0; i < ARRAY_LEN(names); i++)
+		if (streq(c->rec.host.restart_policy.name, names[i]))
+			policy = i;
+	msg_put_u32(&b, policy);
+	msg_put_u32(&b, (uint32_t)c->rec.host.restart_policy.maximum_retry_count);
+	pthread_mutex_unlock(&c->lock);
+	return shim_call(l, &(struct shim_request){ .type = SHIM_RESTART, .body = b.s, .n = b.len }, NULL, NULL, e);
+}
+
+static bool has_policy(struct container *c)
+{
+	bool has;
+
+	pthread_mutex_lock(&c->lock);
+	has = !str_empty(c->rec.host.restart_policy.name) && !streq(c->rec.host.restart_policy.name, "no");
+	pthread_mutex_unlock(&c->lock);
+	return has;
+}
+
 int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 {
 	AUTO_MSG struct msg state = { 0 };
@@ -346,6 +376,8 @@ int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 		r = connect_shim(c, true, &l, &state, e);
 		if (r == 0)
 			r = configure(c, l, e);
+		if (r == 0 && has_policy(c)) /* the shim's own default is "no" */
+			r = container_send_policy(c, l, e);
 	}
 	pthread_mutex_unlock(&c->shim_lock);
 	if (r < 0) {
@@ -401,7 +433,7 @@ static void replay_entry(void *ctx, const void *body, size_t size)
 		p->exit_seen = true;
 		p->exit_code = n.a;
 		p->exit_time = n.time_ns;
-		p->oom = n.b != 0;
+		p->oom = n.b & SHIM_EXIT_OOM;
 	}
 }
 
@@ -417,15 +449,22 @@ static void recover_one(struct container *c)
 	pthread_mutex_unlock(&c->shim_lock);
 	if (r == 0) {
 		struct msg_reader rd = msg_reader(state.body, state.n);
-		bool running, was;
+		bool running, restarting, was;
+		uint32_t pid;
 
 		(void)msg_get_u32(&rd);
 		running = msg_get_u32(&rd) != 0;
+		pid = msg_get_u32(&rd);
+		(void)msg_get_i64(&rd);
+		(void)msg_get_i64(&rd);
+		(void)msg_get_u32(&rd);
+		(void)msg_get_u32(&rd);
+		restarting = msg_get_u32(&rd) != 0; /* 0 from older shims */
 		pthread_mutex_lock(&c->lock);
-		was = c->rec.state.running;
+		was = c->rec.state.running || restarting;
 		if (running) {
 			c->rec.state.running = true;
-			c->rec.state.pid = msg_get_u32(&rd);
+			c->rec.state.pid = pid;
 		}
 		container_unlock(c);
 		log_info("container %s: its shim lives, %s", c->id, running ? "running" : "not running");
@@ -445,12 +484,62 @@ static void recover_one(struct container *c)
 			p.exit_code = 137;
 		log_info("container %s: its shim is gone, exit code %lld", c->id, (long long)p.exit_code);
 		if (c->rec.state.running)
-			exited(c, 0, p.exit_time, (int)p.exit_code, p.oom);
+			exited(c, 0, p.exit_time, (int)p.exit_code, p.oom ? SHIM_EXIT_OOM : 0);
 		if (container_save(c, &e) < 0)
 			log_error("container %s: %s", c->id, e.msg);
 		pthread_mutex_lock(&c->op);
 		container_after_exit(c);
 		pthread_mutex_unlock(&c->op);
+	}
+}
+
+/* What dockerd starts when it starts: by policy, except what was never started or (unless-stopped) was stopped by hand. */
+static bool wants_start(struct container *c)
+{
+	const char *policy = c->rec.host.restart_policy.name;
+	const struct container_state *s = (const struct container_state *)&c->rec.state;
+	int64_t most = c->rec.host.restart_policy.maximum_retry_count;
+
+	if (s->running || !s->started_ns || s->removing)
+		return false;
+	if (streq(policy, "always"))
+		return true;
+	if (streq(policy, "unless-stopped"))
+		return !s->stop_requested;
+	return streq(policy, "on-failure") && !s->stop_requested && s->exit_code != 0 &&
+	       (most == 0 || c->rec.restarts < most);
+}
+
+static void *start_again(void *arg)
+{
+	struct container *c = arg;
+	struct err e = ERR_INIT;
+	bool wanted;
+
+	pthread_mutex_lock(&c->op);
+	pthread_mutex_lock(&c->lock);
+	wanted = wants_start(c); /* a client may have been faster */
+	pthread_mutex_unlock(&c->lock);
+	if (wanted && container_start_op(c, &e) < 0)
+		log_error("container %s: starting it again: %s", c->id, e.msg);
+	pthread_mutex_unlock(&c->op);
+	container_unref(c);
+	return NULL;
+}
+
+void engine_start_by_policy(struct engine *en)
+{
+	AUTO_CONTAINERS struct container_set all = { 0 };
+
+	container_set(en, &all);
+	for (size_t i = 0; i < all.n; i++) {
+		bool wanted;
+
+		pthread_mutex_lock(&all.v[i]->lock);
+		wanted = wants_start(all.v[i]);
+		pthread_mutex_unlock(&all.v[i]->lock);
+		if (wanted && engine_background(en, start_again, container_ref(all.v[i])) < 0)
+			container_unref(all.v[i]);
 	}
 }
 

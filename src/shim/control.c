@@ -96,6 +96,7 @@ static int on_hello(struct request *q)
 	msg_put_i64(&body, MAX(s->journal.newest, s->journal.acked));
 	msg_put_u32(&body, s->frozen);
 	msg_put_u32(&body, count_attached(s));
+	msg_put_u32(&body, s->restart.at_ns != 0);
 	(void)control_reply(s, q->m->seq, SHIM_STATE, &body, NULL, 0);
 	s->hello = true;
 	for (size_t i = 0; i < s->journal.events.n; i++)
@@ -167,10 +168,17 @@ static int on_go(struct request *q)
 
 static int on_signal(struct request *q)
 {
-	uint32_t signo = msg_get_u32(&q->in), all = msg_get_u32(&q->in);
+	uint32_t signo = msg_get_u32(&q->in), all = msg_get_u32(&q->in), stop = msg_get_u32(&q->in);
 
 	if (q->in.bad || signo > 64)
 		return -EBADMSG;
+	if (stop) {
+		q->s->restart.stopping = true;
+		if (q->s->restart.at_ns) {
+			restart_cancel(q->s);
+			return REPLY_OK;
+		}
+	}
 	return task_signal(q->s, (int)signo, all);
 }
 
@@ -365,10 +373,22 @@ static int on_reserve(struct request *q)
 	return REPLY_OK;
 }
 
+static int on_restart(struct request *q)
+{
+	uint32_t policy = msg_get_u32(&q->in), max = msg_get_u32(&q->in);
+
+	if (q->in.bad || policy > SHIM_RESTART_ON_FAILURE)
+		return -EBADMSG;
+	q->s->restart.policy = policy;
+	q->s->restart.max = max;
+	return REPLY_OK;
+}
+
 static int on_quit(struct request *q)
 {
 	struct shim *s = q->s;
 
+	restart_cancel(s);
 	if (s->state != IDLE)
 		return err_sys(&q->e, -EBUSY, "the container is running");
 	s->quit = true;
@@ -388,6 +408,7 @@ static const struct {
 	{ SHIM_RESIZE, on_resize },         { SHIM_ACK, on_ack },                   { SHIM_LEND_NS, on_lend_ns },
 	{ SHIM_LEND_NETLINK, on_lend_netlink }, { SHIM_QUIT, on_quit },             { SHIM_LEND_ROOT, on_lend_root },
 	{ SHIM_UPDATE, on_update },         { SHIM_RESERVE, on_reserve },           { SHIM_ATTACH_CLOSE, on_attach_close },
+	{ SHIM_RESTART, on_restart },
 };
 /* clang-format on */
 
@@ -444,7 +465,7 @@ static bool idle_conns_only(struct shim *s)
 
 void control_maybe_end(struct shim *s, int64_t now)
 {
-	bool clean = s->state == IDLE && s->cleaner <= 0 && !s->execs;
+	bool clean = s->state == IDLE && !s->restart.at_ns && s->cleaner <= 0 && !s->execs;
 
 	if (!clean)
 		return;

@@ -144,6 +144,14 @@ struct relay {
 	int fd;
 	pid_t pid;
 };
+struct restart {
+	uint32_t policy, max, count; /* enum shim_restart */
+	bool stopping;               /* told to end: it does not come back */
+	int64_t began_ns, delay_ns;  /* the last start; the last delay */
+	int64_t at_ns;               /* when it runs again; 0 = nothing is planned */
+	int slots[MSG_FDS_MAX];      /* of its plan */
+	size_t n_slots;
+};
 struct shim {
 	struct shim_opts o;
 	struct loop loop;
@@ -164,7 +172,8 @@ struct shim {
 	struct act_child child;
 	int netns;
 	char *cgroup;
-	bool own_pidns, frozen, oomed;
+	struct restart restart;
+	bool own_pidns, own_userns, frozen, oomed;
 	int64_t started_ns, oom_seen;
 	int exit_code;
 	int64_t exit_seq; /* the exit's place in the journal, waiters are answered when hoyd knows it */
@@ -178,6 +187,14 @@ struct shim {
 int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e); /* plan and slots are m's descriptors */
 int task_go(struct shim *s, struct err *e);
 void task_give_up(struct shim *s);
+int task_again(struct shim *s, struct err *e); /* the plan of the last start once more, in the network namespace that was kept */
+void task_drop_netns(struct shim *s);
+bool restart_plan(struct shim *s);
+void restart_now(struct shim *s);
+void restart_cancel(struct shim *s);
+void restart_reset(struct shim *s);
+int restart_keep_slots(struct shim *s, const int *slots, size_t n);
+void restart_done(struct shim *s);
 int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret_failure, struct err *e);
 void task_exec_flow(struct shim *s, uint32_t seq);
 int task_signal(struct shim *s, int signo, bool all);

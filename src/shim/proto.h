@@ -61,12 +61,14 @@ enum shim_msg {
 	             * host ports]: added to those held until the container ends; those with relay are served by a forked child
 	             * that calls net_relay(). n = 0 drops all that are held. Comes before SHIM_START or before its SHIM_GO */
 	SHIM_ATTACH_CLOSE = 30, /* every attach session ends (container removed) */
+	SHIM_RESTART = 31, /* u32 enum shim_restart, u32 most restarts (0 = any number): counts from the next exit on -> OK */
 
 	/* shim -> hoyd, answers */
 	SHIM_OK = 100,
 	SHIM_ERROR = 101, /* u32 errno, u32 enum act_failure, str sentence */
 	SHIM_STATE =
-		102, /* u32 version, u32 running, u32 pid, i64 started_ns, i64 newest journal seq, u32 frozen, u32 attached sessions */
+		102, /* u32 version, u32 running, u32 pid, i64 started_ns, i64 newest journal seq, u32 frozen, u32 attached sessions,
+		      * u32 restarting: it has ended and will run again by itself */
 	SHIM_NETNS =
 		103, /* [fd netns][fd NETLINK_ROUTE socket][fd NETLINK_NETFILTER socket], born inside by the net child */
 	SHIM_STARTED = 104, /* u32 pid, i64 time ns */
@@ -82,9 +84,21 @@ enum shim_msg {
 		200, /* i64 journal seq (0 = not kept), u32 enum shim_event, i64 time ns, str exec id or NULL, i64 a, i64 b, str text */
 };
 
+enum shim_restart {
+	SHIM_RESTART_NO,
+	SHIM_RESTART_ALWAYS,
+	SHIM_RESTART_UNLESS_STOPPED,
+	SHIM_RESTART_ON_FAILURE,
+};
+
+enum shim_exit_flag {
+	SHIM_EXIT_OOM = 1,  /* the kernel's OOM killer struck */
+	SHIM_EXIT_AGAIN = 2, /* the shim will start it again; a later exit without this says that it will not after all */
+};
+
 enum shim_event {
-	SHIM_EV_START = 1,      /* a = pid */
-	SHIM_EV_EXIT = 2,       /* a = exit code 0..255 (128+signal), b = 1 when the kernel's OOM killer struck */
+	SHIM_EV_START = 1,      /* a = pid, b = restarts by the shim since the last start by hoyd */
+	SHIM_EV_EXIT = 2,       /* a = exit code 0..255 (128+signal), b = SHIM_EXIT_* */
 	SHIM_EV_EXEC_START = 3, /* exec id, a = pid */
 	SHIM_EV_EXEC_EXIT = 4,  /* exec id, a = exit code */
 	SHIM_EV_OOM = 5,

@@ -101,6 +101,7 @@ static void done(struct shim *s)
 	loop_close(&s->loop, &s->signals);
 	fd_closep(&s->loop.epoll);
 	act_child_done(&s->child);
+	restart_done(s);
 	strb_done(&s->io.queue);
 	free(s->cgroup);
 	free(s->log_name);

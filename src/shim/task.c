@@ -82,6 +82,7 @@ static void clean_later(struct shim *s)
 {
 	int fds[PLAN_NS_COUNT + 2 + ACT_CGROUP_FDS_MAX];
 	size_t n = 0;
+	bool again = s->restart.at_ns; /* then the network stays as hoyd has configured it */
 
 	for (int i = 0; i < PLAN_NS_COUNT; i++)
 		fds[n++] = s->child.ns[i];
@@ -97,7 +98,8 @@ static void clean_later(struct shim *s)
 	}
 	act_child_done(&s->child);
 	s->child = ACT_CHILD_INIT;
-	fd_closep(&s->netns);
+	if (!again)
+		fd_closep(&s->netns);
 	if (s->cleaner < 0 && s->cgroup) /* no memory for a child: then we wait ourselves */
 		(void)act_cgroup_remove(s->cgroup);
 }
@@ -109,13 +111,21 @@ void task_clean_wait(struct shim *s)
 	s->cleaner = -1;
 }
 
+/* In a child, for dropping the last one may take a while. */
+void task_drop_netns(struct shim *s)
+{
+	task_clean_wait(s);
+	clean_later(s);
+}
+
 /* ---- start ---- */
 static void forget_start(struct shim *s)
 {
 	if (s->state != RUNNING)
 		s->failed_seq = s->start_seq;
 	loop_close(&s->loop, &s->oom);
-	relay_drop_all(s);
+	if (!s->restart.at_ns)
+		relay_drop_all(s);
 	io_finish(&s->io);
 	s->state = IDLE;
 	s->start_seq = 0;
@@ -198,10 +208,11 @@ static int prepare(struct shim *s, uint32_t seq, struct plan *p, int *slots, siz
 	free(s->cgroup);
 	s->cgroup = xstrdup(p->cgroup.path);
 	s->own_pidns = p->ns[PLAN_NS_PID].mode == 1;
+	s->own_userns = new_user;
 	*ret_waits = new_net;
 	if (new_net && !new_user) { /* early: hoyd configures it while we prepare the rest */
-		r = act_netns_new(&s->netns, e);
-		if (r == 0)
+		r = s->netns >= 0 ? 0 : act_netns_new(&s->netns, e);
+		if (r == 0 && seq)
 			r = lend_netns(s, seq, e);
 		if (r < 0)
 			return r;
@@ -225,7 +236,7 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 	bool waits = false;
 	int r;
 
-	if (s->state != IDLE)
+	if (s->state != IDLE || s->restart.at_ns)
 		return err_set(e, ERR_CONFLICT, "the container is already running");
 	if (s->quit)
 		return err_set(e, ERR_CONFLICT, "the shim is ending");
@@ -238,6 +249,8 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "reading the start plan");
 	(void)file_write(s->o.folder, "plan", bytes, n, 0600);
+	restart_reset(s);
+	(void)restart_keep_slots(s, m->fds + 1, n_slots);
 	for (size_t i = 0; i < n_slots; i++)
 		slots[i] = m->fds[i + 1];
 	s->child = ACT_CHILD_INIT;
@@ -255,6 +268,42 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 	}
 	s->state = PREPARED;
 	return waits ? 0 : task_go(s, e);
+}
+
+int task_again(struct shim *s, struct err *e)
+{
+	AUTO_FREE char *bytes = NULL;
+	struct plan *p = NULL;
+	int slots[MSG_FDS_MAX + 1];
+	bool waits = false;
+	size_t n = 0;
+	int r = file_read(s->o.folder, "plan", PLAN_BYTES_MAX, &bytes, &n);
+
+	if (r >= 0)
+		r = plan_decode(bytes, n, &p);
+	if (r < 0)
+		return err_sys(e, r, "reading the plan of the last start");
+	for (size_t i = 0; i < p->n_mounts; i++) /* only new volumes of a new container are filled */
+		((struct plan_mount *)p->mounts)[i].extra &= ~(uint32_t)PLAN_MOUNT_VOLUME_COPYUP;
+	memcpy(slots, s->restart.slots, s->restart.n_slots * sizeof *slots);
+	if (s->wait_by)
+		wait_answer_all(s, WAIT_EXITED);
+	s->child = ACT_CHILD_INIT;
+	s->start_seq = 0;
+	r = prepare(s, 0, p, slots, s->restart.n_slots, &waits, e);
+	plan_free(p);
+	if (r == 0) {
+		s->state = PREPARED;
+		return task_go(s, e);
+	}
+	{
+		enum act_failure failure = s->child.failure;
+
+		kill_child(s);
+		forget_start(s);
+		s->child.failure = failure;
+	}
+	return r;
 }
 
 static void oom_ready(struct source *src, uint32_t events)
@@ -301,17 +350,21 @@ int task_go(struct shim *s, struct err *e)
 	}
 	s->state = RUNNING;
 	s->started_ns = time_now_ns();
+	s->restart.began_ns = time_mono_ns();
 	io_begin(&s->io);
 	msg_put_u32(&body, (uint32_t)s->child.pid);
 	msg_put_i64(&body, s->started_ns);
-	(void)control_reply(s, seq, SHIM_STARTED, &body, NULL, 0);
-	task_event(s, SHIM_EV_START, NULL, s->child.pid, 0, NULL, true);
+	if (seq) /* nobody asked for a restart */
+		(void)control_reply(s, seq, SHIM_STARTED, &body, NULL, 0);
+	task_event(s, SHIM_EV_START, NULL, s->child.pid, s->restart.count, NULL, true);
 	return 0;
 }
 
 /* ---- exit ---- */
 static void container_exited(struct shim *s, int status)
 {
+	bool again;
+
 	s->child.pid = -1; /* reaped: the number may be somebody else's soon */
 	if (s->cgroup && !s->own_pidns)
 		(void)act_cgroup_kill(s->cgroup);
@@ -328,8 +381,10 @@ static void container_exited(struct shim *s, int status)
 	}
 	s->exit_code = proc_exit_code(status);
 	io_drain(&s->io);
+	again = restart_plan(s);
 	forget_start(s);
-	task_event(s, SHIM_EV_EXIT, NULL, s->exit_code, s->oomed, NULL, true);
+	task_event(s, SHIM_EV_EXIT, NULL, s->exit_code, (s->oomed ? SHIM_EXIT_OOM : 0) | (again ? SHIM_EXIT_AGAIN : 0),
+		   NULL, true);
 	s->exit_seq = s->journal.newest;
 	s->wait_by = time_mono_ns() + WAIT_FOR_HOYD_NS;
 	if (!s->hello)
@@ -551,6 +606,8 @@ void task_timers(struct shim *s, int64_t now)
 	}
 	if (s->wait_by && now >= s->wait_by)
 		wait_answer_all(s, WAIT_EXITED);
+	if (s->restart.at_ns && now >= s->restart.at_ns)
+		restart_now(s);
 	if (s->busy_ns && now >= s->busy_ns + REST_AFTER_NS) {
 		s->busy_ns = 0;
 		io_rest();
@@ -563,6 +620,8 @@ int64_t task_next_timer(const struct shim *s)
 {
 	int64_t t = s->wait_by ? s->wait_by : INT64_MAX;
 
+	if (s->restart.at_ns)
+		t = MIN(t, s->restart.at_ns);
 	if (s->busy_ns)
 		t = MIN(t, s->busy_ns + REST_AFTER_NS);
 	for (const struct exec *x = s->execs; x; x = x->next)

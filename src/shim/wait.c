@@ -18,7 +18,7 @@ void wait_new(struct shim *s, int fd, uint32_t flags, uint32_t condition)
 
 	c->condition = condition;
 	c->exit_seq = s->exit_seq;
-	if (condition == 0 && s->state == IDLE && !s->wait_by)
+	if (condition == 0 && s->state == IDLE && !s->wait_by && !s->restart.at_ns)
 		answer(c);
 }
 
