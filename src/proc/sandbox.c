@@ -18,7 +18,9 @@
 /* ---- root ---- */
 static int enter_root(int root_fd)
 {
-	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_NODEV | K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NOEXEC };
+	/* private: a clone of a shared mount (systemd makes all of them so) is shared, and pivot_root refuses that */
+	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_NODEV | K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NOEXEC,
+				     .propagation = MS_PRIVATE };
 	/* cloned before unshare: afterwards root_fd belongs to a foreign mount namespace */
 	AUTO_FD int tree = sys_open_tree(root_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 

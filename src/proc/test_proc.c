@@ -305,6 +305,16 @@ static int mknod_kept(const char *dir)
 	return 0;
 }
 
+/* systemd makes every mount of a machine shared */
+static int below_shared_mounts(const char *dir)
+{
+	MUST(unshare(CLONE_NEWNS) == 0);
+	MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+	MUST(mount("none", dir, "tmpfs", 0, NULL) == 0);
+	MUST(mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) == 0);
+	return mknod_kept(dir);
+}
+
 static int aborts(const char *dir)
 {
 	struct sandbox s = { .flags = SANDBOX_SECCOMP, .root_fd = -1 };
@@ -328,6 +338,7 @@ static void test_sandbox(void **state)
 	}
 	assert_int_equal(in_child(locked_in, temp), 0);
 	assert_int_equal(in_child(mknod_kept, temp), 0);
+	assert_int_equal(in_child(below_shared_mounts, temp), 0);
 	assert_int_equal(in_child(aborts, temp), 128 + SIGABRT);
 	assert_int_equal(dir_remove(AT_FDCWD, temp), 0);
 }
