@@ -354,6 +354,47 @@ static void test_v2_process_lands_beside_another(void **state)
 	end_v2(&h);
 }
 
+static void test_v2_limits_are_written_in_v2_units(void **state)
+{
+	static const struct {
+		const char *file, *text;
+	} wanted[] = { { "memory.max", "67108864\n" }, { "memory.swap.max", "33554432\n" },
+		       { "memory.low", "1048576\n" },  { "cpu.max", "25000 50000\n" },
+		       { "cpu.weight", "20\n" },       { "cpuset.cpus", "0\n" },
+		       { "pids.max", "17\n" } };
+	struct plan_cgroup c = plain();
+	AUTO_FREE char *have = NULL;
+	struct err e = ERR_INIT;
+	AUTO_FD int dir = -1;
+
+	WITH_V2(h);
+	assert_int_equal(file_read(h.tree[0].fd, "cgroup.controllers", 4096, &have, NULL), 0);
+	if (!strstr(have, "memory") || !strstr(have, "cpuset")) {
+		end_v2(&h);
+		print_message("skipped: the v2 tree has no controllers\n");
+		skip();
+	}
+	c.path = fx_cgroup;
+	c.memory = 64 << 20;
+	c.memory_swap = 96 << 20; /* v1's sum */
+	c.memory_reservation = 1 << 20;
+	c.pids = 17;
+	c.cpu_shares = 512;
+	c.cpu_period = 50000;
+	c.cpu_quota = 25000;
+	c.cpus = "0";
+	if (act_cgroup_make(&c, false, &e) < 0)
+		fail_msg("%s", e.msg);
+	dir = cg_open(&h.tree[0], fx_cgroup);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+		AUTO_FREE char *text = NULL;
+
+		assert_int_equal(file_read(dir, wanted[i].file, 4096, &text, NULL), 0);
+		assert_string_equal(text, wanted[i].text);
+	}
+	end_v2(&h);
+}
+
 static void test_v2_limit_without_its_controller_is_an_error(void **state)
 {
 	struct plan_cgroup c = plain();
@@ -361,7 +402,7 @@ static void test_v2_limit_without_its_controller_is_an_error(void **state)
 	AUTO_FREE char *have = NULL;
 
 	WITH_V2(h);
-	assert_int_equal(file_read(AT_FDCWD, "/sys/fs/cgroup/unified/cgroup.controllers", 4096, &have, NULL), 0);
+	assert_int_equal(file_read(h.tree[0].fd, "cgroup.controllers", 4096, &have, NULL), 0);
 	if (strstr(have, "pids")) {
 		end_v2(&h);
 		print_message("skipped: the v2 tree has the pids controller\n");
@@ -390,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_v2_freeze_kill_and_remove_leave_nothing),
 		cmocka_unit_test(test_v2_device_filter_denies_and_is_replaced),
 		cmocka_unit_test(test_v2_process_lands_beside_another),
+		cmocka_unit_test(test_v2_limits_are_written_in_v2_units),
 		cmocka_unit_test(test_v2_limit_without_its_controller_is_an_error),
 	};
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # image.sh DIR - the guest's kernel, initial RAM disk and disk, out of Debian packages alone (packages.txt, group guest). Needs root.
+# shellcheck disable=SC2016 # dollars that belong to apt, awk and the hook's shell
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$1

@@ -2,6 +2,7 @@
 # smoke.sh - runs inside the guest (tests/vm/test.sh): Hoy on Debian 12's kernel with cgroup v2 under systemd, as a user would have it.
 # One line per promise: ok, FAIL or skip (with its reason), and a last line that counts them. A failing promise does not end the others.
 # Each is a function whose commands run under -e, so that its last word is not the only one that counts.
+# shellcheck disable=SC2016,SC2046 # dollars that belong to the containers' shells; lists of ids
 set -u
 bin=/host/build/programs
 export DOCKER_HOST=unix:///run/hoy.sock DOCKER_CONFIG=/tmp PATH=$bin:/host/peers/usr/bin:$PATH
@@ -77,7 +78,7 @@ the_unit_of_contrib_starts_hoyd() {
 	systemctl show -p Delegate hoyd | grep -qx Delegate=yes
 }
 load_stack() { # NAME LAYERS: busybox, a layer with a deletion, and layers that differ in one file
-	local i ids= names= t=/tmp/stack
+	local i ids='' names='' t=/tmp/stack
 	rm -rf $t && mkdir $t
 	for i in $(seq "$2"); do
 		if [ "$i" -le 2 ]; then
@@ -109,7 +110,7 @@ busybox_is_imported() {
 	tar -C $r -cf /tmp/1.tar .
 	tar -C /tmp/l -cf /tmp/2.tar .
 	load_stack bb2 2
-	load_stack bb40 40
+	load_stack bb20 20
 }
 info_says_version_2() {
 	is "$(hoy info -f '{{.CgroupVersion}}')" 2
@@ -132,9 +133,9 @@ overlay_of_two_layers_without_lowerdir_plus() {
 	hoy run --rm bb2 sh -c '! ls /etc/group 2>/dev/null'
 	has "$(hoy run --rm bb2 cat /proc/mounts)" '^overlay / overlay rw'
 }
-overlay_of_forty_layers() {
-	is "$(hoy run --rm bb40 cat /layer /n40)" "two
-40"
+overlay_of_twenty_layers() {
+	is "$(hoy run --rm bb20 cat /layer /n20)" "two
+20"
 }
 detached_exec_logs_stop() {
 	hoy run -d --name d1 bb sh -c 'echo started; trap "echo bye; exit 3" TERM; while :; do sleep 0.2; done' >/dev/null

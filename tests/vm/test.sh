@@ -2,7 +2,6 @@
 # test.sh - what ./run test-vm does after the build: Hoy in the guest of vm.sh. Words choose what runs there (default: smoke unit):
 #   smoke [PROMISE...]    smoke.sh, all of it or the promises named
 #   unit [SUITE...]       the unit tests of modules that talk to the kernel
-#   journeys [WORD...]    pytest over tests/, with these words (slow: the machine is emulated)
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -24,10 +23,9 @@ case $what in
 all | unit) part unit "bash tests/vm/unit.sh $*" ;;
 esac
 case $what in
-journeys) part journeys "bash tests/vm/journeys.sh $*" ;;
 all | smoke | unit) ;;
 *)
-	sed -n '2,5p' "$0"
+	sed -n '2,4p' "$0"
 	exit 2
 	;;
 esac

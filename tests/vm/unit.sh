@@ -23,7 +23,7 @@ for name in $chosen; do
 	else
 		bad=$((bad + 1))
 		echo "FAIL  $name (status $rc)"
-		grep -vE '^\[( RUN|       OK) ' /tmp/unit.log | tail -n 30 | sed 's/^/      | /'
+		grep -vE '^\[( RUN|       OK|  SKIPPED) |^skipped' /tmp/unit.log | tail -n 20 | sed 's/^/      | /'
 	fi
 	grep -iE '^skipped: ' /tmp/unit.log | sort | uniq -c | sed 's/^ *\([0-9]*\) skipped:/skip    \1 of them:/'
 	skipped=$((skipped + $(grep -c '^\[  SKIPPED \] test' /tmp/unit.log)))

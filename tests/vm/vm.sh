@@ -104,7 +104,7 @@ freeze() {
 }
 
 run() { # boot|thaw [-s DIR] COMMAND
-	local how=$1 shared= rc t
+	local how=$1 shared rc t
 	shift
 	begin
 	shared=$tmp/empty
