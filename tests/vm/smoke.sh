@@ -103,11 +103,13 @@ busybox_is_imported() {
 	echo root:x:0: >$r/etc/group
 	tar -C $r -c . | hoy import -c 'CMD ["sh"]' -c 'ENV PATH=/bin' - bb >/dev/null
 	hoy images | grep -q '^bb '
-	# more layers: the first two as a stack of overlays has them, the others so many that paths get long
+}
+# The first two layers have what a stack of overlays must merge; the others make the list of lower layers long.
+layers_are_loaded() {
 	rm -rf /tmp/l && mkdir -p /tmp/l/etc /tmp/l/bin
 	echo two >/tmp/l/layer
 	: >/tmp/l/etc/.wh.group
-	tar -C $r -cf /tmp/1.tar .
+	tar -C /tmp/r -cf /tmp/1.tar .
 	tar -C /tmp/l -cf /tmp/2.tar .
 	load_stack bb2 2
 	load_stack bb20 20
