@@ -117,6 +117,8 @@ void strb_addv(struct strb *b, const char *fmt, va_list ap)
 	va_list again;
 	int n;
 
+	if (!fmt) /* never; but gcc's UBSan makes it a path, and -Wformat-truncation then sees a NULL format */
+		return;
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, again);
 	va_end(again);
