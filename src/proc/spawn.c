@@ -15,6 +15,10 @@
 #define CHILD_STACK (64 * 1024)
 #define K_CLOSE_RANGE_CLOEXEC 4
 #define SPAWN_FDS_MAX 64
+#ifdef __SANITIZE_THREAD__ /* TSan takes every clone() for a fork and forgets, in our shared memory, what it knows of the threads */
+int __clone(int (*f)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
 
 struct child {
 	const struct proc_opts *o;
