@@ -544,6 +544,8 @@ int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret
 		return err_sys(e, -EBADMSG, "reading an exec request");
 	if (s->state != RUNNING)
 		return err_set(e, ERR_CONFLICT, "the container is not running");
+	if (s->frozen) /* its process would freeze in the cgroup before it has told us anything, and we with it */
+		return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec", s->o.id);
 	r = read_plan(m->fds[0], &bytes, &n);
 	if (r == 0)
 		r = plan_process_decode(bytes, n, &p);
