@@ -309,6 +309,10 @@ int container_resize(struct engine *en, const char *ref, uint32_t rows, uint32_t
 	msg_put_u32(&b, cols);
 	r = shim_call(l, &(struct shim_request){ .type = SHIM_RESIZE, .body = b.s, .n = b.len }, NULL, NULL, e);
 	shim_link_unref(l);
+	if (r == -ESRCH)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	if (r == -ENOTTY) /* dockerd has no window to resize either, and says nothing */
+		r = 0;
 	if (r == 0) {
 		AUTO_STRMAP struct strmap more = { 0 };
 		AUTO_FREE char *h = xasprintf("%u", rows);

@@ -5,11 +5,13 @@
 
 static void remove_files(struct container *c)
 {
+	AUTO_FREE char *socket = xasprintf("%s.sock", c->id);
 	struct err e = ERR_INIT;
 	int r;
 
 	if (c->rec.rw_layer)
 		store_rw_remove(c->en->store, c->rec.rw_layer);
+	(void)unlinkat(c->en->shims_fd, socket, 0); /* of a shim that was killed */
 	r = dir_remove(c->en->containers_fd, c->id);
 	if (r < 0 && r != -ENOENT) {
 		err_sys(&e, r, "removing the folder of container %s", c->id);
@@ -85,12 +87,14 @@ int container_remove_op(struct container *c, const struct container_remove_opts 
 		container_unlock(c);
 		return r;
 	}
-	execs_forget(en, c->id);
 	remove_files(c);
 	if (o->volumes)
 		remove_anonymous_volumes(c);
 	container_event(c, "destroy", NULL);
 	container_forget(c);
+	execs_forget(
+		en,
+		c->id); /* after: an exec that is created just now sees that the container is gone, or is among these */
 	return 0;
 }
 
@@ -103,7 +107,11 @@ int container_remove(struct engine *en, const char *ref, const struct container_
 		return r;
 	if (o->link)
 		return err_set(e, ERR_CONFLICT, "Conflict, cannot remove the default link name of the container");
-	pthread_mutex_lock(&c->op);
+	if (pthread_mutex_trylock(&c->op) != 0) {
+		if (o->force && container_running(c)) /* a patient stop must not make force wait */
+			(void)container_kill(en, c->id, "KILL", NULL);
+		pthread_mutex_lock(&c->op);
+	}
 	r = container_remove_op(c, o, e);
 	pthread_mutex_unlock(&c->op);
 	return r;

@@ -230,6 +230,7 @@ static int finish(struct start *s, struct err *e)
 {
 	AUTO_MSG struct msg m = { 0 };
 	struct container *c = s->c;
+	bool died;
 	int r = shim_talk_next(s->talk, &m, &s->failure, e);
 
 	if (r < 0)
@@ -239,8 +240,9 @@ static int finish(struct start *s, struct err *e)
 	pthread_mutex_lock(&c->lock);
 	while (c->starts == s->starts_before && c->shim)
 		pthread_cond_wait(&c->changed, &c->lock);
+	died = c->starts == s->starts_before;
 	pthread_mutex_unlock(&c->lock);
-	return 0;
+	return died ? err_set(e, ERR_SYSTEM, "the container's shim died") : 0;
 }
 
 static int remember_endpoint(struct start *s, struct err *e)
@@ -373,11 +375,17 @@ int container_start_op(struct container *c, struct err *e)
 		r = start_failed(&s, r, e);
 		container_shim_end(c);
 	} else if (container_running(c)) { /* a container that has ended already is saved by what hears its exit */
-		r = container_save(c, e);
-		if (r == 0) {
-			AUTO_STRB struct strb b = STRB_INIT;
+		AUTO_STRB struct strb b = STRB_INIT;
+		int64_t seq;
 
-			msg_put_i64(&b, c->rec.state.journal_seq);
+		/* The number is taken before the record is written: what is acknowledged must be in it. */
+		pthread_mutex_lock(&c->lock);
+		seq = c->rec.state.journal_seq;
+		pthread_mutex_unlock(&c->lock);
+		if (container_save(c, &own) < 0) { /* it runs all the same; its shim tells a later hoyd again */
+			log_error("container %s: %s", c->id, own.msg);
+		} else {
+			msg_put_i64(&b, seq);
 			(void)shim_tell(s.shim, &(struct shim_request){ .type = SHIM_ACK, .body = b.s, .n = b.len });
 		}
 	}
@@ -400,7 +408,7 @@ int container_start(struct engine *en, const char *ref, struct err *e)
 		struct err why = ERR_INIT;
 
 		if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &why) < 0 &&
-		    why.kind != ERR_CONFLICT)
+		    why.kind != ERR_CONFLICT && why.kind != ERR_NOT_FOUND)
 			log_error("removing container %s: %s", c->id, why.msg);
 	}
 	pthread_mutex_unlock(&c->op);

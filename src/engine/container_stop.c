@@ -163,6 +163,15 @@ static int freeze(struct container *c, bool frozen, struct err *e)
 	return r;
 }
 
+/* Durable before the signal is sent. Where the disk is full the signal is sent all the same: stopping is how space is made. */
+static void note_intent(struct container *c)
+{
+	struct err e = ERR_INIT;
+
+	if (container_save(c, &e) < 0)
+		log_error("container %s: %s", c->id, e.msg);
+}
+
 int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e)
 {
 	int sig = SIGTERM, r;
@@ -180,9 +189,7 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 		return r;
 	if (!container_running(c))
 		return 0;
-	r = container_save(c, e); /* the intent is durable before the signal is sent */
-	if (r < 0)
-		return r;
+	note_intent(c);
 	/* A container that ends just now is not an error of stop. */
 	if (send_signal(c, sig, false, true, NULL) == 0) {
 		AUTO_STRMAP struct strmap more = { 0 };
@@ -233,21 +240,13 @@ int container_restart(struct engine *en, const char *ref, const char *signal, in
 {
 	AUTO_CONTAINER struct container *c = NULL;
 	int r = container_find(en, ref, &c, e);
-	bool auto_remove;
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&c->op);
-	pthread_mutex_lock(&c->lock);
-	auto_remove = c->rec.host.auto_remove; /* must not fire between stop and start */
-	c->rec.host.auto_remove = false;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&c->op); /* auto-remove cannot fire between stop and start: it waits for this lock */
 	r = container_stop_op(c, signal, timeout_s, e);
 	if (r == 0)
 		r = container_start_op(c, e);
-	pthread_mutex_lock(&c->lock);
-	c->rec.host.auto_remove = auto_remove;
-	pthread_mutex_unlock(&c->lock);
 	pthread_mutex_unlock(&c->op);
 	if (r == 0)
 		container_event(c, "restart", NULL);
@@ -278,11 +277,11 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		pthread_mutex_lock(&c->lock);
 		c->rec.state.stop_requested = true;
 		pthread_mutex_unlock(&c->lock);
-		r = container_save(c, e);
-		if (r < 0)
-			return r;
+		note_intent(c);
 	}
 	r = send_signal(c, sig, false, stops, e);
+	if (r == -ESRCH) /* it has just ended */
+		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
 	if (r < 0)
 		return err_wrap(e, r, "cannot kill container: %s", ref);
 	number = xasprintf("%d", sig);

@@ -28,9 +28,7 @@ void container_unref(struct container *c)
 	pthread_mutex_unlock(&c->en->lock);
 	if (!last)
 		return;
-	if (c->shim)
-		shim_forget_owner(c->shim);
-	shim_link_unref(c->shim);
+	shim_link_unref(c->shim); /* it has no owner any more: as one it would hold a reference */
 	json_done(&container_record_type, &c->rec);
 	(void)pthread_mutex_destroy(&c->op);
 	(void)pthread_mutex_destroy(&c->shim_lock);

@@ -87,6 +87,7 @@ static int load_container(void *ctx, const char *key, const char *text, struct e
 
 	if (r < 0)
 		return err_wrap(e, r, "record of container %s", key);
+	rec.state.removing = false; /* a removal that was cut short can be asked for again */
 	c = container_new(en, &rec);
 	container_insert(en, c);
 	container_unref(c);

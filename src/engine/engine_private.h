@@ -32,10 +32,12 @@ struct container {
 	struct container_record rec; /* lock */
 	uint64_t starts;             /* lock: number of starts and exits seen, so that a waiter knows "next" */
 	uint64_t exits;
-	bool removed;           /* lock */
-	bool gone;              /* save_lock: its record is deleted and must not come back */
-	bool starting;          /* lock: SHIM_START is under way; its exit is reported after its start */
-	struct shim_link *shim; /* lock; NULL = none that we know of */
+	bool removed;   /* lock */
+	bool gone;      /* save_lock: its record is deleted and must not come back */
+	bool starting;  /* lock: SHIM_START is under way; its exit is reported after its start */
+	bool shim_died; /* lock: what a dead shim has left is still to be cleared away */
+	struct shim_link *
+		shim; /* lock; NULL = none that we know of. The link holds a reference of this container until it has no owner */
 };
 
 struct engine {
@@ -138,7 +140,7 @@ const char *signal_name(int sig);
 /* ---- util.c ---- */
 int engine_time_parse(const char *s, int64_t *ret_ns); /* "1700000000[.5]", RFC 3339, "10m" = that long ago */
 bool engine_labels_match(const struct strmap *labels, const struct strv *wanted,
-		  bool has); /* each "k" or "k=v" is there (has) or none is */
+			 bool has); /* each "k" or "k=v" is there (has) or none is */
 bool id_or_name_matches(const char *pattern,
 			const char *value); /* Docker's name filters: a regular expression or a substring */
 
@@ -146,6 +148,7 @@ bool id_or_name_matches(const char *pattern,
 void exec_exited(struct engine *en, const char *id, int code);
 void exec_free(struct exec *x);
 void execs_forget(struct engine *en, const char *container_id);
-void container_exec_ids(struct container *c, struct strv *ret); /* running ones */
+void execs_ended(struct engine *en, const char *container_id, int code); /* those that still ran */
+void container_exec_ids(struct container *c, struct strv *ret);          /* running ones */
 
 void container_event(struct container *c, const char *action, const struct strmap *more); /* more may be NULL */

@@ -4,6 +4,8 @@
 #include "engine/exec_private.h"
 #include "stream/stream.h"
 
+#define KEEP_ENDED_NS (300 * 1000000000LL) /* as long as dockerd keeps them at least */
+
 static struct exec *find_locked(struct engine *en, const char *id)
 {
 	for (size_t i = 0; i < en->n_execs; i++)
@@ -32,6 +34,36 @@ void execs_forget(struct engine *en, const char *container_id)
 	}
 	en->n_execs = kept;
 	pthread_mutex_unlock(&en->lock);
+}
+
+void execs_ended(struct engine *en, const char *container_id, int code)
+{
+	pthread_mutex_lock(&en->lock);
+	for (size_t i = 0; i < en->n_execs; i++) {
+		struct exec *x = en->execs[i];
+
+		if (!streq(x->container, container_id) || (x->state != EXEC_RUNNING && x->state != EXEC_STARTING))
+			continue;
+		x->state = EXEC_ENDED;
+		x->exit_code = code;
+		x->ended_ns = time_mono_ns();
+	}
+	pthread_mutex_unlock(&en->lock);
+}
+
+/* en->lock held. A health check by exec every few seconds must not fill the memory in a year. */
+static void forget_old(struct engine *en)
+{
+	int64_t before = time_mono_ns() - KEEP_ENDED_NS;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < en->n_execs; i++) {
+		if (en->execs[i]->state == EXEC_ENDED && en->execs[i]->ended_ns < before)
+			exec_free(en->execs[i]);
+		else
+			en->execs[kept++] = en->execs[i];
+	}
+	en->n_execs = kept;
 }
 
 static int need_running(struct container *c, struct err *e)
@@ -65,8 +97,8 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_con
 		struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
-	AUTO_FREE char *keys = NULL;
 	struct exec *x;
+	bool gone;
 	int r = container_find(en, ref, &c, e);
 
 	if (r < 0)
@@ -87,13 +119,22 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_con
 	id_new(x->id);
 	x->container = xstrdup(c->id);
 	json_copy(&docker_exec_config_type, &x->config, config);
+	exec_event(c, x,
+		   "exec_create"); /* while it is ours alone: in the table it may be forgotten with its container */
+	*ret_id = xstrdup(x->id);
 	pthread_mutex_lock(&en->lock);
+	forget_old(en);
 	en->execs = xrealloc(en->execs, en->n_execs + 1, sizeof *en->execs);
 	en->execs[en->n_execs++] = x;
-	*ret_id = xstrdup(x->id);
 	pthread_mutex_unlock(&en->lock);
-	exec_event(c, x, "exec_create");
-	return 0;
+	pthread_mutex_lock(&c->lock);
+	gone = c->removed;
+	pthread_mutex_unlock(&c->lock);
+	if (!gone)
+		return 0;
+	execs_forget(en, c->id); /* removed meanwhile, so nobody else will */
+	free(TAKE_PTR(*ret_id));
+	return err_set(e, ERR_NOT_FOUND, "No such container: %s", ref);
 }
 
 /* The exec's plan and request, made under the table's lock from a copy, because the exec may be forgotten meanwhile. */
@@ -130,6 +171,7 @@ static void settle(struct engine *en, const char *id, enum exec_state state, int
 		x->state = state;
 		x->pid = pid;
 		x->exit_code = code;
+		x->ended_ns = time_mono_ns();
 	}
 	pthread_mutex_unlock(&en->lock);
 }
@@ -147,6 +189,7 @@ void exec_exited(struct engine *en, const char *id, int code)
 	if (x) {
 		x->state = EXEC_ENDED;
 		x->exit_code = code;
+		x->ended_ns = time_mono_ns();
 		owner = xstrdup(x->container);
 	}
 	pthread_mutex_unlock(&en->lock);
@@ -322,7 +365,9 @@ int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols,
 	msg_put_u32(&b, cols);
 	r = shim_call(l, &(struct shim_request){ .type = SHIM_RESIZE, .body = b.s, .n = b.len }, NULL, NULL, e);
 	shim_link_unref(l);
-	return r;
+	if (r == -ESRCH) /* it has just ended */
+		return err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
+	return r == -ENOTTY ? 0 : r; /* dockerd has no window to resize either, and says nothing */
 }
 
 int exec_inspect(struct engine *en, const char *id, struct docker_exec_inspect *ret, struct err *e)

@@ -11,5 +11,6 @@ struct exec {
 	enum exec_state state;
 	int64_t pid;
 	int exit_code;
+	int64_t ended_ns; /* monotonic */
 };
 void exec_fill_inspect(const struct exec *x, struct docker_exec_inspect *ret);

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#define HELLO_S 10
+
 struct answer {
 	struct msg m;
 	struct answer *next;
@@ -19,7 +21,7 @@ struct shim_talk {
 	uint32_t seq;
 	struct answer *first, **last;
 	struct shim_talk *next;
-	pthread_cond_t news;
+	pthread_cond_t news; /* monotonic */
 };
 
 struct shim_link {
@@ -105,6 +107,8 @@ static void reap(struct shim_link *l)
 
 static void link_died(struct shim_link *l)
 {
+	void *owner;
+
 	(void)epoll_ctl(l->hub->epoll, EPOLL_CTL_DEL, l->fd, NULL);
 	pthread_mutex_lock(&l->lock);
 	l->dead = true;
@@ -114,9 +118,10 @@ static void link_died(struct shim_link *l)
 	(void)shutdown(l->fd, SHUT_RDWR);
 	reap(l); /* a shim's socket closes in its exit, so this is short */
 	pthread_mutex_lock(&l->calling);
-	if (l->owner)
-		l->hub->cb.dead(l->owner, l);
+	owner = TAKE_PTR(l->owner);
 	pthread_mutex_unlock(&l->calling);
+	if (owner)
+		l->hub->cb.dead(owner, l);
 	shim_link_unref(l); /* the hub's */
 }
 
@@ -257,11 +262,15 @@ int shim_find(struct shim_hub *h, const struct shim_place *p, struct shim_link *
 	return 0;
 }
 
+static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32_t *ret_failure, struct err *e);
+
 int shim_hello(struct shim_link *l, int64_t journal_seq, void *owner, struct msg *ret_state, struct err *e)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = l };
 	struct shim_request q = { .type = SHIM_HELLO };
+	struct shim_talk *t = NULL;
+	int r;
 
 	msg_put_u32(&b, SHIM_PROTO_VERSION);
 	msg_put_i64(&b, journal_seq);
@@ -270,12 +279,15 @@ int shim_hello(struct shim_link *l, int64_t journal_seq, void *owner, struct msg
 	l->owner = owner;
 	(void)shim_link_ref(l); /* the hub's, until link_died */
 	if (epoll_ctl(l->hub->epoll, EPOLL_CTL_ADD, l->fd, &ev) < 0) {
-		int r = -errno;
-
+		r = -errno;
 		shim_link_unref(l);
 		return err_sys(e, r, "watching a shim");
 	}
-	return shim_call(l, &q, ret_state, NULL, e);
+	r = shim_talk_begin(l, &q, &t, e);
+	if (r == 0)
+		r = talk_wait(t, HELLO_S, ret_state, NULL, e);
+	shim_talk_end(t);
+	return r;
 }
 
 struct shim_link *shim_link_ref(struct shim_link *l)
@@ -314,11 +326,15 @@ bool shim_alive(struct shim_link *l)
 	return alive;
 }
 
-void shim_forget_owner(struct shim_link *l)
+bool shim_forget_owner(struct shim_link *l)
 {
+	bool had;
+
 	pthread_mutex_lock(&l->calling);
+	had = l->owner;
 	l->owner = NULL;
 	pthread_mutex_unlock(&l->calling);
+	return had;
 }
 
 static int send_request(struct shim_link *l, uint32_t seq, const struct shim_request *q, struct err *e)
@@ -331,11 +347,15 @@ static int send_request(struct shim_link *l, uint32_t seq, const struct shim_req
 int shim_talk_begin(struct shim_link *l, const struct shim_request *q, struct shim_talk **ret, struct err *e)
 {
 	struct shim_talk *t = xcalloc(1, sizeof *t);
+	pthread_condattr_t attr;
 	int r;
 
 	t->link = shim_link_ref(l);
 	t->last = &t->first;
-	(void)pthread_cond_init(&t->news, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&t->news, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	pthread_mutex_lock(&l->lock);
 	if (++l->next_seq == 0)
 		l->next_seq = 1;
@@ -357,14 +377,23 @@ int shim_talk_say(struct shim_talk *t, const struct shim_request *q, struct err 
 	return send_request(t->link, t->seq, q, e);
 }
 
-int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, struct err *e)
+/* timeout_s < 0: for ever */
+static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32_t *ret_failure, struct err *e)
 {
 	struct shim_link *l = t->link;
+	struct timespec end;
 	struct answer *a;
+	bool late = false;
 
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += timeout_s;
 	pthread_mutex_lock(&l->lock);
-	while (!t->first && !l->dead)
-		pthread_cond_wait(&t->news, &l->lock);
+	while (!t->first && !l->dead && !late) {
+		if (timeout_s < 0)
+			pthread_cond_wait(&t->news, &l->lock);
+		else
+			late = pthread_cond_timedwait(&t->news, &l->lock, &end) == ETIMEDOUT;
+	}
 	a = t->first;
 	if (a) {
 		t->first = a->next;
@@ -372,6 +401,8 @@ int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, 
 			t->last = &t->first;
 	}
 	pthread_mutex_unlock(&l->lock);
+	if (!a && late)
+		return err_set(e, ERR_UNAVAILABLE, "the container's shim does not answer");
 	if (!a)
 		return err_sys(e, -EPIPE, "the container's shim is gone");
 	*ret = a->m;
@@ -384,7 +415,8 @@ int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, 
 
 		if (ret_failure)
 			*ret_failure = failure;
-		err_set(e, ERR_SYSTEM, "%s", text ? text : "the shim refused");
+		/* EBUSY is how a shim says that the container is not in the state for this */
+		err_set(e, number == EBUSY ? ERR_CONFLICT : ERR_SYSTEM, "%s", text ? text : "the shim refused");
 		if (e)
 			e->sys = -number;
 		msg_done(ret);
@@ -392,6 +424,11 @@ int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, 
 		return number > 0 ? -number : -EIO;
 	}
 	return 0;
+}
+
+int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, struct err *e)
+{
+	return talk_wait(t, -1, ret, ret_failure, e);
 }
 
 void shim_talk_end(struct shim_talk *t)

@@ -37,12 +37,14 @@ struct shim_place {
 int shim_spawn(struct shim_hub *h, const struct shim_place *p, struct shim_link **ret, struct err *e);
 int shim_find(struct shim_hub *h, const struct shim_place *p, struct shim_link **ret,
 	      struct err *e); /* -ECONNREFUSED, -ENOENT: none */
-/* After HELLO: news flow to the owner from now on. */
+/* -EAGAIN where no answer comes for a while; the link works when the shim does again. After HELLO: news flow to the owner from now on. The link holds the caller's reference of the owner until shim_forget_owner says true
+ * or until the dead callback, which releases it. */
 int shim_hello(struct shim_link *l, int64_t journal_seq, void *owner, struct msg *ret_state, struct err *e);
 struct shim_link *shim_link_ref(struct shim_link *l);
 void shim_link_unref(struct shim_link *l); /* NULL is fine; the last one closes the socket */
 bool shim_alive(struct shim_link *l);
-void shim_forget_owner(struct shim_link *l); /* no callback begins after this returns */
+/* No callback begins after this returns. True for the one call that took the owner away: its caller releases what the link held of it. */
+bool shim_forget_owner(struct shim_link *l);
 
 struct shim_request {
 	uint16_t type;

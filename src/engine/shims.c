@@ -110,6 +110,7 @@ static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, 
 	AUTO_STRMAP struct strmap more = { 0 };
 	char text[16];
 	bool was_running, oom = flags & SHIM_EXIT_OOM, again = flags & SHIM_EXIT_AGAIN;
+	int64_t ran_s;
 
 	pthread_mutex_lock(&c->lock);
 	was_running = c->rec.state.running && !c->rec.state.restarting; /* the end of a wait was told when it began */
@@ -121,14 +122,14 @@ static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, 
 	c->rec.state.finished_ns = time_ns;
 	c->rec.state.journal_seq = MAX(c->rec.state.journal_seq, seq);
 	c->exits++;
+	ran_s = (time_ns - c->rec.state.started_ns) / 1000000000;
 	container_unlock(c);
 	if (!was_running)
 		return;
 	(void)snprintf(text, sizeof text, "%d", code);
 	strmap_set(&more, "exitCode", text);
 	{
-		AUTO_FREE char *duration = xasprintf("%lld",
-						     (long long)((time_ns - c->rec.state.started_ns) / 1000000000));
+		AUTO_FREE char *duration = xasprintf("%lld", (long long)ran_s);
 
 		strmap_set(&more, "execDuration", duration);
 	}
@@ -150,6 +151,7 @@ static bool started(struct container *c, const struct shim_news *n)
 	s->pid = n->a;
 	s->started_ns = n->time_ns;
 	s->exit_code = 0;
+	s->journal_seq = MAX(s->journal_seq, n->seq);
 	free(TAKE_PTR(s->error));
 	c->starts++;
 	awaited = c->starting;
@@ -165,9 +167,10 @@ static void on_news(void *owner, struct shim_link *link, const struct shim_news 
 	if (n->seq) {
 		bool old;
 
+		/* A record that knows the number of a start or exit must know the start or exit itself: those two set it with the state. */
 		pthread_mutex_lock(&c->lock);
 		old = n->seq <= c->rec.state.journal_seq;
-		if (!old)
+		if (!old && n->event != SHIM_EV_START && n->event != SHIM_EV_EXIT)
 			c->rec.state.journal_seq = n->seq;
 		pthread_mutex_unlock(&c->lock);
 		if (old) {
@@ -203,7 +206,7 @@ static void on_news(void *owner, struct shim_link *link, const struct shim_news 
 		later(c, link, n->seq, false);
 }
 
-/* A shim that dies takes its container with it. */
+/* A shim that dies takes its container with it. shim_lock held: a new shim uses the same cgroup and socket. */
 static void shim_died(struct container *c)
 {
 	AUTO_FREE char *cgroup = xasprintf("%s/%s", c->en->cgroup_parent, c->id);
@@ -214,21 +217,37 @@ static void shim_died(struct container *c)
 	(void)unlinkat(c->en->shims_fd, name, 0);
 }
 
+/* shim_lock held. Whoever comes first, the thread that buries or one that wants a new shim. */
+static void clear_after_dead(struct container *c)
+{
+	bool died;
+
+	pthread_mutex_lock(&c->lock);
+	died = c->shim_died;
+	c->shim_died = false;
+	pthread_mutex_unlock(&c->lock);
+	if (died)
+		shim_died(c);
+}
+
 static void *bury(void *arg)
 {
 	struct container *c = arg;
+	struct err e = ERR_INIT;
 
-	shim_died(c);
-	pthread_mutex_lock(&c->op);
+	pthread_mutex_lock(&c->shim_lock);
+	clear_after_dead(c);
+	pthread_mutex_unlock(&c->shim_lock);
+	execs_ended(c->en, c->id, 137);
+	/* Before the operation lock: the one who holds it may be waiting for just this. No new shim was started for a container that runs. */
 	if (container_running(c)) {
-		struct err e = ERR_INIT;
-
 		exited(c, 0, time_now_ns(), 137, 0);
 		if (container_save(c, &e) < 0)
 			log_error("container %s: %s", c->id, e.msg);
+		pthread_mutex_lock(&c->op);
 		container_after_exit(c);
+		pthread_mutex_unlock(&c->op);
 	}
-	pthread_mutex_unlock(&c->op);
 	container_unref(c);
 	return NULL;
 }
@@ -243,7 +262,8 @@ static void on_dead(void *owner, struct shim_link *link)
 		c->shim = NULL;
 	else
 		link = NULL;
-	mourn = c->rec.state.running || c->starting;
+	mourn = link && (c->rec.state.running || c->starting);
+	c->shim_died |= link != NULL;
 	container_unlock(c);
 	if (mourn) {
 		log_error("the shim of container %s died", c->id);
@@ -251,6 +271,7 @@ static void on_dead(void *owner, struct shim_link *link)
 			(void)bury(c);
 	}
 	shim_link_unref(link);
+	container_unref(c); /* the link's */
 }
 
 const struct shim_callbacks engine_shim_callbacks = { .news = on_news, .dead = on_dead };
@@ -322,9 +343,15 @@ static int connect_shim(struct container *c, bool may_spawn, struct shim_link **
 	seq = c->rec.state.journal_seq;
 	c->shim = shim_link_ref(l);
 	pthread_mutex_unlock(&c->lock);
-	r = shim_hello(l, seq, c, ret_state, e);
+	r = shim_hello(l, seq, container_ref(c), ret_state, e);
+	if (r == -EAGAIN &&
+	    !may_spawn) { /* one sick shim must not keep hoyd from starting: its news come when it is well */
+		log_error("container %s: %s", c->id, e->msg);
+		r = 0;
+	}
 	if (r < 0) {
-		shim_forget_owner(l);
+		if (shim_forget_owner(l))
+			container_unref(c);
 		pthread_mutex_lock(&c->lock);
 		if (c->shim == l) {
 			c->shim = NULL;
@@ -364,6 +391,17 @@ static bool has_policy(struct container *c)
 	return has;
 }
 
+/* shim_lock held. A removal marks the container first and ends its shim then: after that none may come to life in a folder that goes. */
+static int going(struct container *c, struct err *e)
+{
+	bool removing;
+
+	pthread_mutex_lock(&c->lock);
+	removing = c->rec.state.removing || c->removed;
+	pthread_mutex_unlock(&c->lock);
+	return removing ? err_set(e, ERR_CONFLICT, "container %s is marked for removal", c->id) : 0;
+}
+
 int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 {
 	AUTO_MSG struct msg state = { 0 };
@@ -373,6 +411,10 @@ int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 	pthread_mutex_lock(&c->shim_lock);
 	l = container_shim_now(c);
 	if (!l) {
+		clear_after_dead(c);
+		r = going(c, e);
+	}
+	if (!l && r == 0) {
 		r = connect_shim(c, true, &l, &state, e);
 		if (r == 0)
 			r = configure(c, l, e);
@@ -396,7 +438,8 @@ void container_shim_end(struct container *c)
 	pthread_mutex_lock(&c->shim_lock);
 	l = container_shim_now(c);
 	if (l && shim_call(l, &q, NULL, NULL, NULL) == 0) {
-		shim_forget_owner(l);
+		if (shim_forget_owner(l))
+			container_unref(c); /* the caller has one */
 		pthread_mutex_lock(&c->lock);
 		if (c->shim == l) {
 			c->shim = NULL;
@@ -405,6 +448,7 @@ void container_shim_end(struct container *c)
 		pthread_mutex_unlock(&c->lock);
 	}
 	shim_link_unref(l);
+	clear_after_dead(c);
 	pthread_mutex_unlock(&c->shim_lock);
 }
 
@@ -437,6 +481,28 @@ static void replay_entry(void *ctx, const void *body, size_t size)
 	}
 }
 
+static void clear_left_socket(struct container *c)
+{
+	AUTO_FREE char *name = xasprintf("%s.sock", c->id);
+
+	(void)unlinkat(c->en->shims_fd, name, 0);
+}
+
+/* What hoyd was about to do when it died: give back the network, remove what was to be removed by itself. */
+static void finish_exit(struct container *c)
+{
+	bool pending;
+
+	pthread_mutex_lock(&c->lock);
+	pending = !c->rec.state.running && (c->rec.endpoint || (c->rec.host.auto_remove && c->rec.state.finished_ns));
+	pthread_mutex_unlock(&c->lock);
+	if (!pending)
+		return;
+	pthread_mutex_lock(&c->op);
+	container_after_exit(c);
+	pthread_mutex_unlock(&c->op);
+}
+
 static void recover_one(struct container *c)
 {
 	AUTO_MSG struct msg state = { 0 };
@@ -447,6 +513,10 @@ static void recover_one(struct container *c)
 	pthread_mutex_lock(&c->shim_lock);
 	r = connect_shim(c, false, &l, &state, &e);
 	pthread_mutex_unlock(&c->shim_lock);
+	if (r == 0 && state.n == 0) { /* it does not answer: as the record says */
+		shim_link_unref(l);
+		return;
+	}
 	if (r == 0) {
 		struct msg_reader rd = msg_reader(state.body, state.n);
 		bool running, restarting, was;
@@ -468,16 +538,21 @@ static void recover_one(struct container *c)
 		}
 		container_unlock(c);
 		log_info("container %s: its shim lives, %s", c->id, running ? "running" : "not running");
-		if (!running && !was)
+		if (!running && !was) { /* a start that was cut short, or an exit that is known but not finished */
 			container_shim_end(c);
+			finish_exit(c);
+		}
 		shim_link_unref(l);
 		return;
 	}
+	clear_left_socket(c);
 	if (c->rec.state.running || c->rec.endpoint) {
 		AUTO_FD int folder = container_folder(c);
 		struct replay p = { .c = c, .exit_code = 137, .exit_time = time_now_ns() };
 
+		pthread_mutex_lock(&c->shim_lock);
 		shim_died(c);
+		pthread_mutex_unlock(&c->shim_lock);
 		if (folder >= 0)
 			(void)shim_journal_read(folder, replay_entry, &p);
 		if (!p.exit_seen)
@@ -487,10 +562,8 @@ static void recover_one(struct container *c)
 			exited(c, 0, p.exit_time, (int)p.exit_code, p.oom ? SHIM_EXIT_OOM : 0);
 		if (container_save(c, &e) < 0)
 			log_error("container %s: %s", c->id, e.msg);
-		pthread_mutex_lock(&c->op);
-		container_after_exit(c);
-		pthread_mutex_unlock(&c->op);
 	}
+	finish_exit(c);
 }
 
 /* What dockerd starts when it starts: by policy, except what was never started or (unless-stopped) was stopped by hand. */
