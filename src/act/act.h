@@ -29,13 +29,11 @@ struct act_opts {
 	int stdio[3];        /* become 0, 1, 2 of the process unless it has a terminal; -1 = /dev/null */
 	const int *keep_fds; /* further descriptors for the process, become 3.. in order (preserve-fds, LISTEN_FDS) */
 	size_t n_keep_fds;
-	int exec_fd;       /* unused = -1 */
-	bool cgroup_adopt; /* the cgroup may exist already (restart); otherwise a non-empty one is refused */
-	bool subreaper;
+	bool cgroup_adopt;    /* the cgroup may exist already (restart); otherwise a non-empty one is refused */
 	bool die_with_parent; /* the child gets SIGKILL when the calling thread ends (the shim must not leave orphans) */
 	int log_fd;           /* where hooks' stderr goes; -1 = ours */
 };
-#define ACT_OPTS_INIT ((struct act_opts){ .stdio = { -1, -1, -1 }, .exec_fd = -1, .log_fd = -1 })
+#define ACT_OPTS_INIT ((struct act_opts){ .stdio = { -1, -1, -1 }, .log_fd = -1 })
 
 struct act_child { /* owned; act_child_done closes descriptors, kills nothing */
 	pid_t pid; /* in the caller's pid namespace */

@@ -4,7 +4,6 @@
 #include "act/child.h"
 #include "base/kernel.h"
 
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -365,8 +364,6 @@ static int create(const struct plan *p, const struct act_opts *o, struct made_mo
 	theirs = pair[1];
 	c.job.gate = theirs;
 	memcpy(c.ns, ns, sizeof c.ns);
-	if (o->subreaper)
-		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	r = fork_child(&c, ret, mine, theirs, &joined, e);
 	if (r < 0)
 		return r;

@@ -401,7 +401,7 @@ int process_become(struct job *j, struct err *e)
 		r = caps_set(p->caps, e);
 	if (r == 0 && early == 1)
 		r = enter_cwd(j, true, e);
-	if (r == 0 && j->o->exec_fd < 0)
+	if (r == 0)
 		r = process_find(p->args[0], env_get(j->env, "PATH"), &j->program, &j->failure, e);
 	/* The kernel forgets this wish when ids change, so it comes last; a parent that is gone already shows at the gate. */
 	if (r == 0 && j->o->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -431,10 +431,7 @@ void process_exec(struct job *j, struct err *e)
 	if (r == 0 && p->no_new_privs && !p->seccomp_listener)
 		r = filter(j, e);
 	if (r == 0) {
-		if (j->o->exec_fd >= 0)
-			(void)syscall(SYS_execveat, j->o->exec_fd, "", args, j->env, AT_EMPTY_PATH);
-		else
-			(void)execve(j->program, args, j->env);
+		(void)execve(j->program, args, j->env);
 		r = -errno;
 		m.failure = ACT_FAILED_EXEC;
 		(void)err_sys(e, r, "exec %s", j->program ? j->program : p->args[0]);

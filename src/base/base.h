@@ -77,7 +77,6 @@ struct err {
 int err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF(3, 4);
 int err_sys(struct err *e, int r, const char *fmt, ...) PRINTF(3, 4);  /* "fmt: strerror(-r)" */
 int err_wrap(struct err *e, int r, const char *fmt, ...) PRINTF(3, 4); /* "fmt: old message", keeps the kind */
-const char *err_name(int errnum);                                      /* "ENOENT" for 2; "E?" where unknown */
 
 /* ---- memory: running out of it ends the process; a container engine cannot do better with overcommit ---- */
 void *xmalloc(size_t n);
@@ -139,7 +138,6 @@ struct strmap {
 void strmap_done(struct strmap *m);
 void strmap_set(struct strmap *m, const char *k, const char *v); /* copies both */
 const char *strmap_get(const struct strmap *m, const char *k);   /* NULL where absent */
-bool strmap_del(struct strmap *m, const char *k);
 void strmap_copy(struct strmap *to, const struct strmap *from);
 
 /* Typed vector by hand: struct { T *v; size_t n; }. VEC_ADD returns a pointer to a new zeroed element. */

@@ -79,27 +79,3 @@ int err_wrap(struct err *e, int r, const char *fmt, ...)
 	}
 	return r;
 }
-
-static const struct {
-	int number;
-	const char *name;
-} names[] = {
-#define E(n) \
-	{ \
-		n, #n \
-	}
-	E(EPERM),   E(ENOENT), E(ESRCH),     E(EINTR),      E(EIO),       E(ENXIO),        E(E2BIG),  E(ENOEXEC),
-	E(EBADF),   E(ECHILD), E(EAGAIN),    E(ENOMEM),     E(EACCES),    E(EFAULT),       E(EBUSY),  E(EEXIST),
-	E(EXDEV),   E(ENODEV), E(ENOTDIR),   E(EISDIR),     E(EINVAL),    E(ENFILE),       E(EMFILE), E(ENOTTY),
-	E(ETXTBSY), E(EFBIG),  E(ENOSPC),    E(EROFS),      E(EMLINK),    E(EPIPE),        E(ERANGE), E(ENAMETOOLONG),
-	E(ENOSYS),  E(ELOOP),  E(ENOTEMPTY), E(EOPNOTSUPP), E(ETIMEDOUT), E(ECONNREFUSED),
-#undef E
-};
-
-const char *err_name(int errnum)
-{
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (names[i].number == errnum)
-			return names[i].name;
-	return "E?";
-}

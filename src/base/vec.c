@@ -168,19 +168,6 @@ const char *strmap_get(const struct strmap *m, const char *k)
 	return e ? e->v : NULL;
 }
 
-bool strmap_del(struct strmap *m, const char *k)
-{
-	struct strkv *e = lookup(m, k);
-
-	if (!e)
-		return false;
-	free(e->k);
-	free(e->v);
-	memmove(e, e + 1, (size_t)(m->v + m->n - (e + 1)) * sizeof *e);
-	m->n--;
-	return true;
-}
-
 void strmap_copy(struct strmap *to, const struct strmap *from)
 {
 	struct strmap copy = { 0 };

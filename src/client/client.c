@@ -11,9 +11,8 @@
 struct client {
 	char *host;
 	struct http_conn *idle; /* a connection whose last answer was read to its end */
-	char version[16], os[32];
-	bool negotiated, experimental;
-	int status;
+	char version[16];
+	bool negotiated;
 };
 struct answer {
 	struct client *c;
@@ -68,34 +67,10 @@ void client_free(struct client *c)
 	free(c);
 }
 
-const char *client_host(const struct client *c)
-{
-	return c->host;
-}
 const char *client_version(const struct client *c)
 {
 	return c->version;
 }
-const char *client_server_os(const struct client *c)
-{
-	return c->os;
-}
-bool client_server_experimental(const struct client *c)
-{
-	return c->experimental;
-}
-int client_status(const struct client *c)
-{
-	return c->status;
-}
-unsigned client_minor(const struct client *c)
-{
-	const char *dot = strchr(c->version, '.');
-	uint32_t minor = 0;
-
-	return dot && str_to_u32(dot + 1, 10, &minor) == 0 ? minor : 0;
-}
-
 static enum err_kind kind_of(int status)
 {
 	switch (status) {
@@ -218,7 +193,6 @@ static int send_call(struct client *c, const struct client_call *call, const cha
 			return send_call(c, call, target, ret, e);
 		return r;
 	}
-	c->status = head.status;
 	a = xcalloc(1, sizeof *a);
 	*a = (struct answer){ .c = c, .conn = conn, .head = head };
 	*ret = a;
@@ -244,7 +218,6 @@ static void version_choose(struct client *c, const char *offered)
 int client_negotiate(struct client *c, struct err *e)
 {
 	struct answer *a = NULL;
-	const char *os, *experimental;
 	char drain[256];
 	int r;
 
@@ -254,10 +227,6 @@ int client_negotiate(struct client *c, struct err *e)
 	if (r < 0)
 		return r;
 	version_choose(c, http_header(&a->head.headers, "Api-Version"));
-	os = http_header(&a->head.headers, "Ostype");
-	(void)snprintf(c->os, sizeof c->os, "%s", os ? os : "");
-	experimental = http_header(&a->head.headers, "Docker-Experimental");
-	c->experimental = streq(experimental, "true");
 	while (http_body_read(a->conn, drain, sizeof drain) > 0)
 		;
 	answer_free(a);
@@ -271,7 +240,6 @@ int client_start(struct client *c, const struct client_call *call, struct answer
 	struct answer *a = NULL;
 	int r = client_negotiate(c, e);
 
-	c->status = 0;
 	if (r < 0)
 		return r;
 	target = xasprintf("/v%s%s", c->version, call->path);
@@ -285,13 +253,6 @@ int client_start(struct client *c, const struct client_call *call, struct answer
 	}
 	*ret = a;
 	return 0;
-}
-
-const char *answer_type(const struct answer *a)
-{
-	const char *type = http_header(&a->head.headers, "Content-Type");
-
-	return type ? type : "";
 }
 
 ssize_t answer_read(struct answer *a, void *buf, size_t n)

@@ -8,13 +8,9 @@ struct client;
 /* host NULL: DOCKER_HOST, HOY_HOST, /run/hoy/hoy.sock, /var/run/docker.sock. Nothing is sent yet. */
 int client_new(const char *host, struct client **ret, struct err *e);
 void client_free(struct client *c); /* NULL is fine */
-const char *client_host(const struct client *c);
 /* Asks /_ping for the newest version both sides speak (DOCKER_API_VERSION overrides); done by itself before the first call. */
 int client_negotiate(struct client *c, struct err *e);
-const char *client_version(const struct client *c);   /* "1.51" */
-const char *client_server_os(const struct client *c); /* "linux", "" where unknown */
-bool client_server_experimental(const struct client *c);
-unsigned client_minor(const struct client *c);
+const char *client_version(const struct client *c); /* "1.51" */
 #define CLIENT_API_MAX "1.51"
 
 struct client_call {
@@ -26,12 +22,9 @@ struct client_call {
 	bool upgrade;       /* hijack */
 };
 
-/* One answer. status below 400; anything else is an error whose message is the daemon's, and whose status is
- * client_status(). */
+/* One answer. status below 400; anything else is an error whose message is the daemon's. */
 struct answer;
 int client_start(struct client *c, const struct client_call *call, struct answer **ret, struct err *e);
-int client_status(const struct client *c);                  /* of the last answer, errors included; 0 = no answer */
-const char *answer_type(const struct answer *a);            /* Content-Type, "" where none */
 ssize_t answer_read(struct answer *a, void *buf, size_t n); /* 0 at the end */
 int answer_hijack(struct answer *a, int *ret_fd, struct strb *ret_unread);
 void answer_free(struct answer *a);

@@ -100,14 +100,6 @@ int signal_parse(const char *text, int *ret, struct err *e)
 	return 0;
 }
 
-const char *signal_name(int sig)
-{
-	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-		if (signals[i].number == sig)
-			return signals[i].name;
-	return "?";
-}
-
 static int send_signal(struct container *c, int sig, bool all, bool stop_intent, struct err *e)
 {
 	struct shim_link *l = container_shim_now(c);

@@ -135,7 +135,6 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 void container_after_exit(struct container *c); /* op held: network, ports, auto-remove */
 int container_remove_op(struct container *c, const struct container_remove_opts *o, struct err *e); /* op held */
 int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", "15" */
-const char *signal_name(int sig);
 
 /* ---- util.c ---- */
 int engine_time_parse(const char *s, int64_t *ret_ns); /* "1700000000[.5]", RFC 3339, "10m" = that long ago */

@@ -131,11 +131,6 @@ void http_conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool 
 	c->body = chunked ? BODY_CHUNKED : c->left ? BODY_LENGTH : to_close && length < 0 ? BODY_TO_CLOSE : BODY_NONE;
 }
 
-bool http_body_expected(const struct http_conn *c)
-{
-	return c->body != BODY_NONE;
-}
-
 static ssize_t take_buffered(struct http_conn *c, void *buf, size_t n)
 {
 	n = MIN(n, c->in.len - c->pos);
@@ -261,12 +256,6 @@ void http_conn_add_chunk(struct http_conn *c, const void *p, size_t n)
 int http_conn_fd(const struct http_conn *c)
 {
 	return c->fd;
-}
-
-const char *http_conn_unread(const struct http_conn *c, size_t *ret_n)
-{
-	*ret_n = c->in.len - c->pos;
-	return strb_str(&c->in) + c->pos;
 }
 
 bool http_conn_gone(const struct http_conn *c)

@@ -65,10 +65,8 @@ void http_serve_conn(int fd, const struct http_serve_opts *opts, http_handler *h
 ssize_t http_body_read(struct http_conn *c, void *buf, size_t n); /* 0 = end; -EPROTO malformed or cut off, -errno */
 /* Whole body, NUL-terminated; -EFBIG over max. "" when there is none. */
 int http_body_text(struct http_conn *c, size_t max, char **ret, size_t *ret_n);
-bool http_body_expected(
-	const struct http_conn *c); /* a length above 0 or chunks were announced, and the end is not read yet */
 
-/* Response: set headers, then exactly one of http_reply, http_stream_begin.., http_hijack. A failed write (-EPIPE) ends the connection
+/* Response: set headers, then exactly one of http_reply, http_stream_begin.., http_hijack_head. A failed write (-EPIPE) ends the connection
  * after the handler returns; handlers of streams stop at it, others may ignore it. */
 void http_set_header(struct http_conn *c, const char *name,
 		     const char *value); /* copies; replaces; CR and LF are dropped */
@@ -82,17 +80,14 @@ bool http_replied(const struct http_conn *c); /* a head is written: too late for
 void http_close_after(struct http_conn *c); /* no further request on this connection; before the head: says so in it */
 void http_abort(struct http_conn *c);       /* cut the connection: the client sees a stream without its end */
 
-/* Take-over. http_hijack = http_hijack_head + http_detach. The head is 101 UPGRADED with Upgrade: tcp (or what the client named) when
+/* Take-over: the head, then http_detach. The head is 101 UPGRADED with Upgrade: tcp (or what the client named) when
  * the client asked for an upgrade, and 200 otherwise. */
 int http_hijack_head(struct http_conn *c,
 		     const char *content_type); /* ".../vnd.docker.raw-stream" or multiplexed-stream */
 /* Flushes and gives the socket away (also in the middle of a stream: the new owner continues with chunks); the connection object stops
  * touching it. ret_unread gets bytes that the client has sent and nobody read. */
 int http_detach(struct http_conn *c, int *ret_fd, struct strb *ret_unread);
-int http_hijack(struct http_conn *c, const char *content_type, int *ret_fd, struct strb *ret_unread);
-int http_conn_fd(const struct http_conn *c); /* lent: to pass on before the head is out, or to poll */
-const char *http_conn_unread(const struct http_conn *c, size_t *ret_n); /* lent */
-bool http_is_chunked(const struct http_conn *c);                        /* the stream in progress is framed in chunks */
+int http_conn_fd(const struct http_conn *c);    /* lent: to pass on before the head is out, or to poll */
 bool http_conn_gone(const struct http_conn *c); /* the client hung up (end of file counts, as in Go) */
 
 /* ---- client ---- */

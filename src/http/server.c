@@ -160,11 +160,6 @@ bool http_replied(const struct http_conn *c)
 	return c->progress != REPLY_NONE;
 }
 
-bool http_is_chunked(const struct http_conn *c)
-{
-	return c->chunked_out;
-}
-
 void http_close_after(struct http_conn *c)
 {
 	c->keep_alive = false;
@@ -190,13 +185,6 @@ int http_hijack_head(struct http_conn *c, const char *content_type)
 	c->progress = REPLY_DONE;
 	c->keep_alive = false;
 	return http_conn_flush(c);
-}
-
-int http_hijack(struct http_conn *c, const char *content_type, int *ret_fd, struct strb *ret_unread)
-{
-	int r = http_hijack_head(c, content_type);
-
-	return r < 0 ? r : http_detach(c, ret_fd, ret_unread);
 }
 
 /* A head that cannot be understood: the answer is plain text as Go's, since who knows what the other side is. */

@@ -41,7 +41,8 @@ static void handle(struct http_conn *c, const struct http_request *rq, void *ctx
 		for (int i = 0; i < 1000; i++)
 			(void)http_stream_write(c, "0123456789", 10);
 	} else if (streq(rq->path, "/hijack")) {
-		(void)http_hijack(c, "application/vnd.docker.raw-stream", &s->taken, &s->unread);
+		(void)http_hijack_head(c, "application/vnd.docker.raw-stream");
+		(void)http_detach(c, &s->taken, &s->unread);
 	} else if (streq(rq->path, "/gone")) {
 		for (int i = 0; i < 500 && !http_conn_gone(c); i++)
 			(void)usleep(10000);

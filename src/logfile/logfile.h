@@ -24,7 +24,6 @@ int logfile_end(struct logfile *l, enum logfile_stream s,
 		int64_t now_ns); /* the stream ended: what has no newline yet */
 int logfile_flush(struct logfile *l);
 void logfile_rest(struct logfile *l); /* traffic has ceased: gives the memory back that bursts need */
-int logfile_sync(struct logfile *l);  /* flush and fdatasync */
 void logfile_free(struct logfile *l); /* flushes */
 
 /* ---- places: stay true while files are rotated, because they name the file and not its name ---- */
@@ -61,7 +60,6 @@ int logfile_reader_new(int dir, const char *name, const struct logfile_query *q,
  * records are skipped. */
 int logfile_next(struct logfile_reader *r, struct logfile_record *ret);
 bool logfile_over(const struct logfile_reader *r); /* after 0: `to` or `until` was reached, nothing will ever come */
-struct logfile_pos logfile_reader_pos(const struct logfile_reader *r); /* behind the last record returned */
 void logfile_reader_free(struct logfile_reader *r);
 
 /* One record without its newline, unescaped in place. 0 or -EBADMSG. Any bytes are safe (fuzzed). */

@@ -189,14 +189,6 @@ bool logfile_over(const struct logfile_reader *r)
 	return r->over;
 }
 
-struct logfile_pos logfile_reader_pos(const struct logfile_reader *r)
-{
-	if (r->n == 0)
-		return (struct logfile_pos){ 0 };
-	return (struct logfile_pos){ .inode = r->v[r->n - 1].inode,
-				     .offset = r->read_at - (int64_t)(r->end - r->begin) };
-}
-
 /* More bytes of the current file. Count, 0 at its end (for now), -errno. */
 static ssize_t fill(struct logfile_reader *r)
 {

@@ -144,13 +144,6 @@ void logfile_rest(struct logfile *l)
 		strb_done(&l->out);
 }
 
-int logfile_sync(struct logfile *l)
-{
-	int r = logfile_flush(l);
-
-	return r == 0 && fdatasync(l->fd) < 0 ? -errno : r;
-}
-
 struct logfile_pos logfile_end_pos(struct logfile *l)
 {
 	(void)logfile_flush(l);
