@@ -243,6 +243,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	en->started_ns = time_now_ns();
 	(void)pthread_mutex_init(&en->lock, NULL);
 	(void)pthread_cond_init(&en->idle, NULL);
+	(void)pthread_cond_init(&en->exec_changed, NULL);
 	en->events = events_new();
 	en->shim_program = shim_program(en);
 	en->cgroup_parent = config->cgroup_parent

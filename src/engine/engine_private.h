@@ -48,6 +48,7 @@ struct engine {
 	struct strv reserved_names; /* lock: being created or renamed to */
 	struct exec **execs;
 	size_t n_execs;
+	pthread_cond_t exec_changed; /* with lock: an exec's state changed */
 	pthread_cond_t idle; /* lock: background threads count went to 0 */
 	unsigned background;
 	bool closing;
@@ -144,6 +145,7 @@ bool id_or_name_matches(const char *pattern,
 			const char *value); /* Docker's name filters: a regular expression or a substring */
 
 /* ---- exec.c ---- */
+void exec_started(struct container *c, const char *id, int64_t pid);
 void exec_exited(struct engine *en, const char *id, int code);
 void exec_free(struct exec *x);
 void execs_forget(struct engine *en, const char *container_id);

@@ -173,7 +173,29 @@ static void settle(struct engine *en, const char *id, enum exec_state state, int
 		x->exit_code = code;
 		x->ended_ns = time_mono_ns();
 	}
+	pthread_cond_broadcast(&en->exec_changed);
 	pthread_mutex_unlock(&en->lock);
+}
+
+/* Told by the shim's news, so that an exec_die that follows at once comes after it. */
+void exec_started(struct container *c, const char *id, int64_t pid)
+{
+	struct exec copy = { 0 };
+	struct exec *x;
+
+	pthread_mutex_lock(&c->en->lock);
+	x = id ? find_locked(c->en, id) : NULL;
+	if (x) {
+		x->state = EXEC_RUNNING;
+		x->pid = pid;
+		pthread_cond_broadcast(&c->en->exec_changed);
+		memcpy(copy.id, x->id, sizeof copy.id);
+		strv_copy(&copy.config.cmd, &x->config.cmd);
+	}
+	pthread_mutex_unlock(&c->en->lock);
+	if (x)
+		exec_event(c, &copy, "exec_start");
+	strv_done(&copy.config.cmd);
 }
 
 void exec_exited(struct engine *en, const char *id, int code)
@@ -294,7 +316,6 @@ static int session_run(struct exec_session *s, struct err *e)
 	}
 	rd = msg_reader(m.body, m.n);
 	settle(en, s->x->id, EXEC_RUNNING, msg_get_u32(&rd), 0);
-	exec_event(s->c, s->x, "exec_start");
 	(void)shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_EXEC_FLOW }, NULL);
 	return 0;
 }
@@ -335,26 +356,42 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	return r;
 }
 
+/* A client may ask as soon as it has the response's head, which is before the command runs: dockerd waits as long. */
+#define RESIZE_WAIT_S 10
+
+static int await_running(struct engine *en, const char *id, char **ret_owner, struct err *e)
+{
+	struct timespec end;
+	const struct exec *x;
+	int r = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += RESIZE_WAIT_S;
+	pthread_mutex_lock(&en->lock);
+	while ((x = find_locked(en, id)) && x->state == EXEC_STARTING && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&en->exec_changed, &en->lock, &end);
+	if (!x)
+		r = err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+	else if (x->state != EXEC_RUNNING)
+		r = err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
+	else
+		r = 0;
+	if (r == 0)
+		*ret_owner = xstrdup(x->container);
+	pthread_mutex_unlock(&en->lock);
+	return r;
+}
+
 int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols, struct err *e)
 {
 	AUTO_FREE char *owner = NULL;
 	AUTO_CONTAINER struct container *c = NULL;
 	struct shim_link *l;
 	AUTO_STRB struct strb b = STRB_INIT;
-	const struct exec *x;
-	bool running;
-	int r;
+	int r = await_running(en, id, &owner, e);
 
-	pthread_mutex_lock(&en->lock);
-	x = find_locked(en, id);
-	running = x && (x->state == EXEC_RUNNING || x->state == EXEC_STARTING);
-	owner = x ? xstrdup(x->container) : NULL;
-	pthread_mutex_unlock(&en->lock);
-	if (!owner)
-		return err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
-	if (!running)
-		return err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
-	r = container_find(en, owner, &c, e);
+	if (r == 0)
+		r = container_find(en, owner, &c, e);
 	if (r < 0)
 		return r;
 	l = container_shim_now(c);

@@ -193,6 +193,9 @@ static void on_news(void *owner, struct shim_link *link, const struct shim_news 
 		container_unlock(c);
 		container_event(c, "oom", NULL);
 		break;
+	case SHIM_EV_EXEC_START:
+		exec_started(c, n->exec_id, n->a);
+		break;
 	case SHIM_EV_EXEC_EXIT:
 		exec_exited(c->en, n->exec_id, (int)n->a);
 		break;
