@@ -432,8 +432,8 @@ void container_limits(const struct docker_host_config *h, struct oci_resources *
 static int throttle_list(const char *what, const void *from, void *to, struct err *e)
 {
 	/* All throttle lists have the same shape on both sides. */
-	const __typeof__(((struct docker_host_config *)NULL)->blkio_read_bps) *f = from;
-	__typeof__(((struct oci_block_io *)NULL)->read_bps) *t = to;
+	const __typeof__((struct docker_host_config){ 0 }.blkio_read_bps) *f = from;
+	__typeof__((struct oci_block_io){ 0 }.read_bps) *t = to;
 
 	for (size_t i = 0; i < f->n; i++) {
 		__typeof__(t->v) row;
