@@ -152,24 +152,18 @@ static void test_missing_cwd_is_made_only_when_asked(void **state)
 static void test_cwd_through_a_leaked_descriptor_is_refused(void **state)
 {
 	struct fx f;
-	bool seen = false;
+	char cwd[32];
 	int leaked;
 
 	NEEDS_ROOT();
 	leaked = open("/tmp", O_RDONLY | O_DIRECTORY); /* not CLOEXEC, as a careless caller has it */
 	fx_init(&f);
-	for (int fd = 3; fd < 12; fd++) {
-		char cwd[32];
-
-		(void)snprintf(cwd, sizeof cwd, "/proc/self/fd/%d", fd);
-		fx_init(&f);
-		f.p.process.cwd = cwd;
-		fx_sh(&f, "cat /proc/mounts");
-		assert_true(fx_create(&f) < 0);
-		seen = seen || strstr(f.e.msg, "possible container breakout detected");
-		fx_done(&f);
-	}
-	assert_true(seen);
+	(void)snprintf(cwd, sizeof cwd, "/proc/self/fd/%d", leaked);
+	f.p.process.cwd = cwd;
+	fx_sh(&f, "pwd");
+	assert_true(fx_create(&f) < 0);
+	assert_non_null(strstr(f.e.msg, "possible container breakout detected"));
+	fx_done(&f);
 	(void)close(leaked);
 }
 
