@@ -49,7 +49,7 @@ struct engine {
 	struct exec **execs;
 	size_t n_execs;
 	pthread_cond_t exec_changed; /* with lock: an exec's state changed */
-	pthread_cond_t idle; /* lock: background threads count went to 0 */
+	pthread_cond_t idle;         /* lock: background threads count went to 0 */
 	unsigned background;
 	bool closing;
 	struct db *db;
@@ -124,7 +124,7 @@ void container_shim_end(struct container *c);              /* the container is a
 extern const struct shim_callbacks engine_shim_callbacks;
 /* The container's restart policy, to its shim. */
 int container_send_policy(struct container *c, struct shim_link *l, struct err *e);
-void engine_start_by_policy(struct engine *en); /* at start, when all else is ready */
+void engine_start_by_policy(struct engine *en);       /* at start, when all else is ready */
 int engine_recover(struct engine *en, struct err *e); /* at start: living shims found, dead ones' containers ended */
 /* A thread for slow work that the engine waits for when it closes. */
 int engine_background(struct engine *en, void *(*f)(void *), void *arg);

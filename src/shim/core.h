@@ -187,7 +187,8 @@ struct shim {
 int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e); /* plan and slots are m's descriptors */
 int task_go(struct shim *s, struct err *e);
 void task_give_up(struct shim *s);
-int task_again(struct shim *s, struct err *e); /* the plan of the last start once more, in the network namespace that was kept */
+int task_again(struct shim *s,
+	       struct err *e); /* the plan of the last start once more, in the network namespace that was kept */
 void task_drop_netns(struct shim *s);
 bool restart_plan(struct shim *s);
 void restart_now(struct shim *s);
