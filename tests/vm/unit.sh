@@ -26,7 +26,7 @@ for name in $chosen; do
 		grep -vE '^\[( RUN|       OK|  SKIPPED) |^skipped' /tmp/unit.log | tail -n 20 | sed 's/^/      | /'
 	fi
 	grep -iE '^skipped: ' /tmp/unit.log | sort | uniq -c | sed 's/^ *\([0-9]*\) skipped:/skip    \1 of them:/'
-	skipped=$((skipped + $(grep -c '^\[  SKIPPED \] test' /tmp/unit.log)))
+	skipped=$((skipped + $(grep -ciE '^skipped: ' /tmp/unit.log)))
 done
 echo
 echo "unit: $good programs ok, $bad failed, $skipped tests skipped"

@@ -127,7 +127,7 @@ run() { # boot|thaw [-s DIR] COMMAND
 	tail -n +1 -s 0.1 -f --pid="$qemu" "$tmp/out" &
 	t=$!
 	printf 'go %s\n' "$(date +%s.%N)" >&"$ctl_in"
-	(sleep "$time_limit" && echo "vm: stopped after $time_limit seconds" >&2 && kill "$qemu") 2>/dev/null &
+	(sleep "$time_limit" && echo "vm: stopped after $time_limit seconds (HOY_VM_TIMEOUT)" >&2 && kill "$qemu") &
 	local watchdog=$!
 	wait "$qemu" || true
 	pkill -P "$watchdog" 2>/dev/null || true
