@@ -1,5 +1,6 @@
 """A debugger in a container: docker run -v $PWD:/app --cap-add=SYS_PTRACE --security-opt seccomp=unconfined -i IMAGE."""
 import json
+import os
 import subprocess
 
 import pytest
@@ -16,7 +17,8 @@ int main(int argc, char **argv) { while (argc > 1) { step(0); usleep(50000); } p
 
 @pytest.fixture
 def app(scratch):
-    """A folder with a program to debug, as $PWD is."""
+    """A folder with a program to debug, as $PWD is; other users may run it."""
+    os.chmod(scratch, 0o755)
     with open(f"{scratch}/app.c", "w") as f:
         f.write(PROGRAM)
     subprocess.run(["cc", "-g", "-O0", "-static", "-o", f"{scratch}/app", f"{scratch}/app.c"], check=True)

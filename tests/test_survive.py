@@ -173,7 +173,7 @@ def test_a_dead_shim_takes_its_container_along_and_is_reported(cli, own_engine, 
     assert procs[shim][1] == "hoy-shim"
     own_engine.machine.signal(shim, 9)
     until(lambda: cli.inspect(name, "{{.State.Status}} {{.State.ExitCode}}") == "exited 137")
-    assert pid not in own_engine.machine.procs()
+    until(lambda: pid not in own_engine.machine.procs(), what="the end of the process")
     cli("start", name)
     assert cli.inspect(name, "{{.State.Status}}") == "running"
 
@@ -186,7 +186,8 @@ def test_a_shim_that_dies_while_the_daemon_is_dead_is_reported(cli, own_engine, 
     own_engine.machine.signal(shim, 9)
     own_engine.start()
     until(lambda: cli.inspect(name, "{{.State.Status}}") == "exited")
-    assert cli.inspect(name, "{{.State.ExitCode}}") == "137" and pid not in own_engine.machine.procs()
+    assert cli.inspect(name, "{{.State.ExitCode}}") == "137"
+    until(lambda: pid not in own_engine.machine.procs(), what="the end of the process")
 
 
 def test_images_survive_and_stay_whole(cli, own_engine):

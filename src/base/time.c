@@ -91,7 +91,7 @@ void time_format(int64_t ns, char ret[TIME_TEXT_MAX])
 int time_parse(const char *s, int64_t *ret_ns)
 {
 	struct tm tm = { 0 };
-	int64_t frac = 0, scale = NS_PER_S;
+	int64_t frac = 0, scale = NS_PER_S, seconds;
 	int used = 0, zone_h = 0, zone_m = 0;
 
 	if (sscanf(s, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
@@ -125,6 +125,8 @@ int time_parse(const char *s, int64_t *ret_ns)
 	}
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;
-	*ret_ns = ((int64_t)timegm(&tm) - zone_h * 3600 - zone_m * 60) * NS_PER_S + frac;
+	seconds = (int64_t)timegm(&tm) - zone_h * 3600 - zone_m * 60;
+	if (__builtin_mul_overflow(seconds, NS_PER_S, ret_ns) || __builtin_add_overflow(*ret_ns, frac, ret_ns))
+		*ret_ns = seconds < 0 ? INT64_MIN : INT64_MAX; /* Go's zero time is in the year 1 */
 	return 0;
 }
