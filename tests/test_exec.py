@@ -1,4 +1,5 @@
 """docker exec: another process in a running container."""
+import concurrent.futures
 import json
 
 from harness.api import demux, read_all
@@ -111,3 +112,19 @@ def test_a_running_exec_is_listed_in_inspect(cli, name):
     running(cli, name)
     cli("exec", "-d", name, "sleep", "77")
     assert len(json.loads(cli("inspect", "--format", "{{json .ExecIDs}}", name).line)) == 1
+
+
+def test_the_exit_code_is_there_when_the_stream_has_ended(api, docker, name):
+    """What every client does after an exec: read to the end, then ask for the code."""
+    running(docker, name)
+
+    def one(_):
+        exec_id = api.post(f"/containers/{name}/exec", {"Cmd": ["sh", "-c", "echo o; exit 9"], "AttachStdout": True}).json["Id"]
+        status, s, rest = api.hijack(f"/exec/{exec_id}/start", {"Detach": False})
+        with s:
+            out = demux(read_all(s, rest))[1]
+        told = api.get(f"/exec/{exec_id}/json").json
+        return out, told["Running"], told["ExitCode"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(one, range(200))) == {(b"o\n", False, 9)}

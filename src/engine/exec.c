@@ -407,10 +407,33 @@ int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols,
 	return r == -ENOTTY ? 0 : r; /* dockerd has no window to resize either, and says nothing */
 }
 
+/* The shim tells the exec's end before it ends the client's stream. The client, who then asks for the exit code, may be faster
+ * than our receiving thread: once the shim has answered, what it told before has been heard. */
+static void hear_news(struct engine *en, const char *id)
+{
+	AUTO_FREE char *owner = NULL;
+	AUTO_CONTAINER struct container *c = NULL;
+	const struct exec *x;
+	struct shim_link *l;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	owner = x && x->state == EXEC_RUNNING ? xstrdup(x->container) : NULL;
+	pthread_mutex_unlock(&en->lock);
+	if (!owner || container_find(en, owner, &c, NULL) < 0)
+		return;
+	l = container_shim_now(c);
+	if (!l)
+		return;
+	(void)shim_call(l, &(struct shim_request){ .type = SHIM_SYNC }, NULL, NULL, NULL);
+	shim_link_unref(l);
+}
+
 int exec_inspect(struct engine *en, const char *id, struct docker_exec_inspect *ret, struct err *e)
 {
 	const struct exec *x;
 
+	hear_news(en, id);
 	pthread_mutex_lock(&en->lock);
 	x = find_locked(en, id);
 	if (x)

@@ -384,6 +384,12 @@ static int on_restart(struct request *q)
 	return REPLY_OK;
 }
 
+static int on_sync(struct request *q)
+{
+	(void)q;
+	return REPLY_OK;
+}
+
 static int on_quit(struct request *q)
 {
 	struct shim *s = q->s;
@@ -408,7 +414,7 @@ static const struct {
 	{ SHIM_RESIZE, on_resize },         { SHIM_ACK, on_ack },                   { SHIM_LEND_NS, on_lend_ns },
 	{ SHIM_LEND_NETLINK, on_lend_netlink }, { SHIM_QUIT, on_quit },             { SHIM_LEND_ROOT, on_lend_root },
 	{ SHIM_UPDATE, on_update },         { SHIM_RESERVE, on_reserve },           { SHIM_ATTACH_CLOSE, on_attach_close },
-	{ SHIM_RESTART, on_restart },
+	{ SHIM_RESTART, on_restart },       { SHIM_SYNC, on_sync },
 };
 /* clang-format on */
 

@@ -61,7 +61,9 @@ enum shim_msg {
 	             * host ports]: added to those held until the container ends; those with relay are served by a forked child
 	             * that calls net_relay(). n = 0 drops all that are held. Comes before SHIM_START or before its SHIM_GO */
 	SHIM_ATTACH_CLOSE = 30, /* every attach session ends (container removed) */
-	SHIM_RESTART = 31, /* u32 enum shim_restart, u32 most restarts (0 = any number): counts from the next exit on -> OK */
+	SHIM_RESTART =
+		31, /* u32 enum shim_restart, u32 most restarts (0 = any number): counts from the next exit on -> OK */
+	SHIM_SYNC = 32, /* -> OK, behind every event that the shim has told so far */
 
 	/* shim -> hoyd, answers */
 	SHIM_OK = 100,
@@ -92,8 +94,9 @@ enum shim_restart {
 };
 
 enum shim_exit_flag {
-	SHIM_EXIT_OOM = 1,  /* the kernel's OOM killer struck */
-	SHIM_EXIT_AGAIN = 2, /* the shim will start it again; a later exit without this says that it will not after all */
+	SHIM_EXIT_OOM = 1, /* the kernel's OOM killer struck */
+	SHIM_EXIT_AGAIN =
+		2, /* the shim will start it again; a later exit without this says that it will not after all */
 };
 
 enum shim_event {
