@@ -205,7 +205,7 @@ static int resolve_others(struct engine *en, struct docker_host_config *h, struc
 		}
 		if (r < 0)
 			*e = (struct err)ERR_INIT;
-		if (other && i == 2) {
+		if (other && modes[i] == &h->network_mode) {
 			free(*modes[i]);
 			*modes[i] = xasprintf("container:%s", other->id);
 		}
