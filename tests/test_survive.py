@@ -234,3 +234,57 @@ def test_after_a_power_loss_policies_decide_who_starts(cli, own_engine, name):
     until(lambda: states() == ["running", "running", "exited", "exited", "created"], what="the containers' starts")
     cli("exec", name + "a", "true")
     cli("rm", "-f", *(name + n for n in "ausnc"))
+
+
+def shim_of(engine, cli, name):
+    return engine.machine.procs()[int(cli.inspect(name, "{{.State.Pid}}"))][0]
+
+
+def test_a_dead_shim_takes_a_paused_container_along(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sleep", "1000")
+    pid = int(cli.inspect(name, "{{.State.Pid}}"))
+    cli("pause", name)
+    own_engine.machine.signal(shim_of(own_engine, cli, name), 9)
+    until(lambda: cli.inspect(name, "{{.State.Status}} {{.State.ExitCode}}") == "exited 137")
+    assert pid not in own_engine.machine.procs()
+    cli("rm", name)
+
+
+def test_a_shim_that_does_not_answer_keeps_nobody_else_waiting(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", "sleep 1; exit 7")
+    shim = shim_of(own_engine, cli, name)
+    own_engine.machine.signal(shim, 19)
+    own_engine.restart()
+    assert cli("run", "--rm", BUSYBOX, "echo", "ok").line == "ok"
+    own_engine.machine.signal(shim, 18)
+    until(lambda: cli.inspect(name, "{{.State.Status}} {{.State.ExitCode}}") == "exited 7", what="its news")
+
+
+def test_force_does_not_wait_for_a_patient_stop(cli, own_engine, name):
+    cli("run", "-d", "--name", name, BUSYBOX, "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    stop = cli.popen("stop", "-t", "100", name)
+    time.sleep(0.5)
+    begin = time.monotonic()
+    cli("rm", "-f", name)
+    assert time.monotonic() - begin < 10
+    stop.communicate(timeout=20)
+
+
+def test_attach_does_not_revive_what_is_being_removed(cli, own_engine, name):
+    def attach():
+        try:
+            own_engine.api.hijack(f"/containers/{name}/attach?stream=1&stdout=1")[1].close()
+        except (OSError, AssertionError):
+            pass
+    for _ in range(5):
+        cli("create", "--name", name, BUSYBOX, "true")
+        clients = [threading.Thread(target=attach) for _ in range(6)]
+        for c in clients[:3]:
+            c.start()
+        remover = threading.Thread(target=lambda: cli("rm", "-f", name))
+        remover.start()
+        for c in clients[3:]:
+            c.start()
+        for t in [remover, *clients]:
+            t.join()
+    until(lambda: "hoy-shim" not in [n for _, n in own_engine.machine.procs().values()], what="the end of all shims")
