@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import time
 
 from harness.api import demux
 from harness.cli import until
@@ -114,6 +113,4 @@ def test_logs_of_nothing(cli):
 
 def test_a_flood_is_logged_completely(docker, name):
     done(docker, name, "seq 200000")
-    begin = time.monotonic()
     assert docker("logs", name).out == "".join(f"{i}\n" for i in range(1, 200001))
-    assert time.monotonic() - begin < 60

@@ -45,14 +45,14 @@ def _answers(engine):
 
 
 def test_a_second_daemon_on_the_same_root_is_refused(own_engine):
-    second = subprocess.run(["nsenter", "-t", str(own_engine.machine.pid), "-a", *own_engine.argv()], capture_output=True, text=True, timeout=20)
+    second = subprocess.run(["nsenter", "-t", str(own_engine.machine.pid), "-a", *own_engine.argv()], capture_output=True, text=True, timeout=60)
     assert second.returncode != 0 and second.stderr.strip()
     assert own_engine.api.get("/_ping", version="").status == 200
 
 
 def test_bad_options_are_refused_with_a_sentence(own_engine, tmp_path):
     for args in (["--nosuch"], ["--bip", "not-an-address"], ["--storage-driver", "nosuch"], ["--config-file", "/nosuch/file"], ["-H", "nosuch://x"]):
-        done = subprocess.run([engines.program("hoyd"), "--data-root", str(tmp_path / "d"), "--exec-root", str(tmp_path / "e"), *args], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([engines.program("hoyd"), "--data-root", str(tmp_path / "d"), "--exec-root", str(tmp_path / "e"), *args], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and done.stderr.strip(), args
 
 
@@ -61,8 +61,8 @@ def test_validate_checks_and_does_not_start(own_engine, tmp_path):
     good.write_text('{"debug": true, "data-root": "/tmp/x"}')
     bad.write_text('{"debug": "maybe"}')
     run = [engines.program("hoyd"), "--validate", "--config-file"]
-    assert subprocess.run([*run, str(good)], capture_output=True, timeout=20).returncode == 0
-    assert subprocess.run([*run, str(bad)], capture_output=True, timeout=20).returncode != 0
+    assert subprocess.run([*run, str(good)], capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run([*run, str(bad)], capture_output=True, timeout=60).returncode != 0
 
 
 def test_no_cgroup_and_no_process_stays_behind(new_engine, tmp_path):

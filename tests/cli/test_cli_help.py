@@ -8,7 +8,7 @@ OPTIONS = dict(line.split("\t") for line in (HERE / "options.tsv").read_text().s
 
 
 def ask(hoy, *words):
-    return subprocess.run([hoy, *words], capture_output=True, text=True, timeout=10)
+    return subprocess.run([hoy, *words], capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("command", sorted(OPTIONS))

@@ -14,7 +14,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock = unix(self.path, self.timeout)
 
 
-def unix(path, timeout=20):
+def unix(path, timeout=60):
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(timeout)
     s.connect(path)
@@ -67,7 +67,7 @@ class Api:
     def delete(self, path, **kw):
         return self.call("DELETE", path, **kw)
 
-    def raw(self, data, timeout=10, half_close=True):
+    def raw(self, data, timeout=60, half_close=True):
         """Sends bytes as they are; returns everything that comes back until the server closes."""
         with unix(self.path, timeout) as s:
             try:

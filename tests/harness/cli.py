@@ -79,7 +79,7 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text if isinstance(text, bytes) else text.encode())
 
-    def expect(self, pattern, timeout=20):
+    def expect(self, pattern, timeout=60):
         """Waits until the pattern is on the screen; what came before it and itself are consumed."""
         pattern = re.compile(pattern.encode() if isinstance(pattern, str) else pattern, re.S)
         end = time.monotonic() + timeout
@@ -102,7 +102,7 @@ class Terminal:
         self.seen += data
         return bool(data)
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=60):
         """The exit code; everything printed stays in seen."""
         end = time.monotonic() + timeout
         while self.rc is None:
@@ -124,7 +124,7 @@ class Terminal:
         os.close(self.fd)
 
 
-def until(check, timeout=20, what="it"):
+def until(check, timeout=60, what="it"):
     """Calls check() until it is true; its value."""
     end = time.monotonic() + timeout
     while True:

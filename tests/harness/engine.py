@@ -107,7 +107,7 @@ class Hoyd(Base):
         self.wait_ready()
         return self
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=90):
         end = time.monotonic() + timeout
         while True:
             try:

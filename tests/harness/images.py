@@ -68,7 +68,7 @@ def import_tar(engine, tar, reference, *changes):
     repo, tag = reference.split(":")
     query = urlencode([("fromSrc", "-"), ("repo", repo), ("tag", tag)] + [("changes", c) for c in changes])
     answer = engine.api.post(f"/images/create?{query}", tar, headers={"Content-Type": "application/x-tar"}, timeout=300)
-    assert answer.status == 200 and b"error" not in answer.body, answer.body
+    assert answer.status == 200 and b"error" not in answer.body, (answer.body, getattr(engine, "log_tail", str)())
     return answer
 
 

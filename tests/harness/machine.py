@@ -112,11 +112,11 @@ class Machine:
         """Starts a daemon; its pid is the machine's own numbering."""
         self.proc.stdin.write(json.dumps({"argv": argv, "env": env, "log": log}) + "\n")
         self.proc.stdin.flush()
-        said = self.answers.get(timeout=20)
+        said = self.answers.get(timeout=60)
         assert "pid" in said, said
         return said["pid"]
 
-    def wait(self, pid, timeout=20):
+    def wait(self, pid, timeout=60):
         end = time.monotonic() + timeout
         while pid not in self.exits:
             assert time.monotonic() < end, f"process {pid} did not end within {timeout} s"
