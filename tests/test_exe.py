@@ -22,6 +22,8 @@ def refused(fd):
 
 def test_the_shims_program_cannot_be_written(cli, own_engine, name):
     before = open(program("hoy-shim"), "rb").read()
+    if b"/ld-linux" in before:
+        pytest.skip("a sanitizer build's shim is not static: no container can run it")
     # The attack's first step works, under Docker too: the command is what the joining process runs.
     assert "hoy-shim" in cli("run", "--rm", "--cap-add", "SYS_PTRACE", BUSYBOX, "/proc/self/exe", "--version").out
     cli("run", "-d", "--name", name, BUSYBOX, "sleep", "100")
