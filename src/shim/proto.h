@@ -71,8 +71,7 @@ enum shim_msg {
 	SHIM_STATE =
 		102, /* u32 version, u32 running, u32 pid, i64 started_ns, i64 newest journal seq, u32 frozen, u32 attached sessions,
 		      * u32 restarting: it has ended and will run again by itself */
-	SHIM_NETNS =
-		103, /* [fd netns][fd NETLINK_ROUTE socket][fd NETLINK_NETFILTER socket], born inside */
+	SHIM_NETNS = 103,   /* [fd netns][fd NETLINK_ROUTE socket][fd NETLINK_NETFILTER socket], born inside */
 	SHIM_STARTED = 104, /* u32 pid, i64 time ns */
 	SHIM_LOG_AT =
 		105, /* str file, i64 offset; everything before it is readable. file is a token (logfile_pos_parse) that
