@@ -1,10 +1,12 @@
 /* db.c - SQLite behind document tables; a writer thread that commits whatever is waiting as one transaction. */
 #include "db/db.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 
 #define SCHEMA_MAJOR 1
+#define RESERVE_BYTES (512 * 1024)
 
 static const char *const table_names[DB_TABLES] = {
 	[DB_META] = "meta",       [DB_IMAGES] = "images",         [DB_REFERENCES] = "refs",
@@ -27,6 +29,7 @@ struct db {
 	pthread_cond_t work, done;
 	struct waiting *first, **last;
 	bool closing;
+	char *reserve; /* path of a file that only holds space: see spend_reserve() */
 	pthread_t writer;
 	bool has_writer;
 };
@@ -72,6 +75,39 @@ static int apply(struct db *db, const struct db_batch *b, struct err *e)
 	return 0;
 }
 
+/* On a full disk nothing could be removed either, because removing is a commit too. A file that holds some space is given up for that
+ * one commit, and made again as soon as there is room. */
+static void keep_reserve(const struct db *db)
+{
+	AUTO_FD int fd = open(db->reserve, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && fallocate(fd, 0, 0, RESERVE_BYTES) < 0)
+		(void)unlink(db->reserve);
+}
+
+static bool spend_reserve(const struct db *db, const struct waiting *group)
+{
+	bool deletes = false;
+
+	for (const struct waiting *w = group; w; w = w->next)
+		for (size_t i = 0; i < w->batch->n; i++)
+			deletes |= !w->batch->v[i].text;
+	return deletes && unlink(db->reserve) == 0;
+}
+
+static int commit_once(struct db *db, const struct waiting *group, struct err *e)
+{
+	int r = run(db, "BEGIN IMMEDIATE", e);
+
+	for (const struct waiting *w = group; r == 0 && w; w = w->next)
+		r = apply(db, w->batch, e);
+	if (r == 0)
+		r = run(db, "COMMIT", e);
+	if (r < 0 && !sqlite3_get_autocommit(db->sql))
+		(void)run(db, "ROLLBACK", NULL);
+	return r;
+}
+
 /* All waiting batches in one transaction; when that fails, each alone, so that one bad batch does not fail the others. */
 static void commit_group(struct db *db, struct waiting *group)
 {
@@ -79,13 +115,9 @@ static void commit_group(struct db *db, struct waiting *group)
 	int r;
 
 	pthread_mutex_lock(&db->sql_lock);
-	r = run(db, "BEGIN IMMEDIATE", &e);
-	for (struct waiting *w = group; r == 0 && w; w = w->next)
-		r = apply(db, w->batch, &e);
-	if (r == 0)
-		r = run(db, "COMMIT", &e);
-	if (r < 0 && !sqlite3_get_autocommit(db->sql))
-		(void)run(db, "ROLLBACK", NULL);
+	r = commit_once(db, group, &e);
+	if (r == -ENOSPC && spend_reserve(db, group))
+		r = commit_once(db, group, &e);
 	if (r < 0 && group->next) {
 		pthread_mutex_unlock(&db->sql_lock);
 		for (struct waiting *w = group, *next; w; w = next) {
@@ -96,6 +128,8 @@ static void commit_group(struct db *db, struct waiting *group)
 		}
 		return;
 	}
+	if (r == 0 && access(db->reserve, F_OK) < 0)
+		keep_reserve(db);
 	pthread_mutex_unlock(&db->sql_lock);
 	for (struct waiting *w = group; w; w = w->next) {
 		w->result = r;
@@ -154,6 +188,7 @@ int db_open(const char *dir_path, struct db **ret, struct err *e)
 	int r = 0;
 
 	db->last = &db->first;
+	db->reserve = xasprintf("%s-reserve", path);
 	(void)pthread_mutex_init(&db->lock, NULL);
 	(void)pthread_mutex_init(&db->sql_lock, NULL);
 	(void)pthread_cond_init(&db->work, NULL);
@@ -203,6 +238,7 @@ void db_close(struct db *db)
 		(void)pthread_join(db->writer, NULL);
 	}
 	(void)sqlite3_close(db->sql);
+	free(db->reserve);
 	free(db);
 }
 

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -115,6 +117,54 @@ static void test_a_killed_writer_loses_nothing_committed(void **state UNUSED)
 	db_close(db);
 }
 
+/* In a child with a mount namespace of its own: a file system of 2 MiB that something else has filled. */
+static int on_a_full_disk(void)
+{
+	struct db *db = NULL;
+	AUTO_FREE char *filler = path_join(folder, "filler");
+	AUTO_FREE char *big = xcalloc(65536, 1);
+	AUTO_FREE char *text = NULL;
+	int fd;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0 ||
+	    mount("tmpfs", folder, "tmpfs", 0, "size=2m") < 0)
+		return 2;
+	if (db_open(folder, &db, NULL) < 0 || db_put_one(db, DB_CONTAINERS, "a", "{}", NULL) < 0)
+		return 3;
+	fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(fd, big, 65536) > 0 || write(fd, big, 4096) > 0)
+		;
+	(void)close(fd);
+	memset(big, 'x', 65535);
+	if (db_put_one(db, DB_CONTAINERS, "b", big, NULL) != -ENOSPC)
+		return 4;
+	if (db_get(db, DB_CONTAINERS, "a", &text, NULL) < 0)
+		return 5;
+	if (db_del_one(db, DB_CONTAINERS, "a", NULL) < 0)
+		return 6;
+	(void)unlink(filler);
+	if (db_put_one(db, DB_CONTAINERS, "b", big, NULL) < 0)
+		return 7;
+	db_close(db);
+	return 0;
+}
+
+static void test_a_full_disk_refuses_to_grow_and_still_lets_go(void **state UNUSED)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		print_message("needs root to mount a small tmpfs\n");
+		skip();
+	}
+	pid = fork();
+	if (pid == 0)
+		_exit(on_a_full_disk());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_a_newer_schema_is_refused(void **state UNUSED)
 {
 	struct db *db = NULL;
@@ -146,6 +196,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_documents_survive_reopening, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_eight_threads_lose_no_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_killed_writer_loses_nothing_committed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_full_disk_refuses_to_grow_and_still_lets_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_newer_schema_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rubbish_in_the_file_is_an_error, setup, teardown),
 	};

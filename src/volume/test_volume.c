@@ -75,11 +75,13 @@ static void test_bad_names_and_drivers_are_refused(void **state)
 
 static void test_what_was_not_recorded_does_not_exist(void **state)
 {
+	AUTO_FREE char *path = volume_path(*state, "lost");
 	struct volume_record v = { 0 };
 
 	refuse = 1;
 	assert_true(volume_create(*state, &(struct volume_req){ .name = "lost" }, &v, NULL) < 0);
 	assert_true(volume_get(*state, "lost", &v, NULL) < 0);
+	assert_int_equal(access(path, F_OK), -1);
 }
 
 static void test_removed_with_its_files(void **state)

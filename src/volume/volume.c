@@ -147,10 +147,12 @@ int volume_create(struct volumes *v, const struct volume_req *q, struct volume_r
 		r = make_folder(v, name, e);
 		if (r == 0)
 			r = save(v, &rec, e);
-		if (r == 0)
+		if (r == 0) {
 			*VEC_ADD(v) = rec;
-		else
+		} else { /* no record owns the folder */
+			(void)dir_remove(v->root_fd, name);
 			json_done(&volume_record_type, &rec);
+		}
 	}
 	if (r == 0)
 		json_copy(&volume_record_type, ret, find(v, name));
