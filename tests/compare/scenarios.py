@@ -244,7 +244,8 @@ for _state, _before in STATES.items():
     for _name, _steps in VERBS.items():
         if (_name, _state) in (("attach", "running"), ("attach", "created"), ("attach", "paused"), ("attach", "exited"), ("attach", "failed"), ("export", "running")):
             continue
-        scenario(f"state-{_state}/{_name}", *_before, *_steps, *([inspect(pick=lambda b: b.get("State", b))] if _name in ("start", "stop", "kill", "restart", "pause", "unpause") else []))
+        _settle = [verb("c", "wait")] if _state == "exited" else []  # started again it ends again, some time
+        scenario(f"state-{_state}/{_name}", *_before, *_steps, *([*_settle, inspect(pick=lambda b: b.get("State", b))] if _name in ("start", "stop", "kill", "restart", "pause", "unpause") else []))
 scenario("state-exited/wait", *STATES["exited"], post("/containers/~c/wait"), post("/containers/~c/wait?condition=not-running"), post("/containers/~c/wait", version="v1.24"))
 scenario("state-running/wait killed", *STATES["running"], verb("c", "kill"), post("/containers/~c/wait"), inspect(pick=lambda b: b["State"]))
 scenario("state-running/start twice", *STATES["running"], post("/containers/~c/start"), post("/containers/~c/start", {"Binds": []}), post("/containers/~c/start", {}), post("/containers/~c/start", {"Binds": []}, version="v1.23"))
