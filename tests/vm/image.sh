@@ -9,11 +9,11 @@ trap 'rm -rf "$work"' EXIT
 root=$work/root
 packages=$(awk '$1 == "guest" { printf "%s%s", n++ ? "," : "", $2 }' "$here/../../packages.txt")
 
-# The sources of this machine's apt, if it is a Debian 12 too; else Debian's own.
+# The sources of this machine's apt: it must be a Debian 12 too.
 sources() {
 	apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 2>/dev/null |
 		awk '$2 ~ /^bookworm/ && !seen[$0]++ { print "deb", $1, $2, "main" }' >"$work/sources"
-	[ -s "$work/sources" ] || echo "deb http://deb.debian.org/debian bookworm main" >"$work/sources"
+	[ -s "$work/sources" ] || { echo "tests/vm: this machine's apt knows no source of Debian 12 (bookworm)" >&2; exit 1; }
 }
 
 # The kernel is unpacked, not installed: nothing here needs its initramfs-tools or boot loader hooks.
