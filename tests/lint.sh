@@ -25,7 +25,7 @@ format() {
 }
 
 tidy() { # per file, two at a time; only what the build compiles
-	python3 - <<'PY' | xargs -P 2 -n 4 clang-tidy --quiet -p build 2>&1 | grep -vE '^[0-9]+ warnings? |^Suppressed|^Use -' || true
+	python3 - <<'PY' | xargs -P 2 -n 4 clang-tidy --quiet --extra-arg=-Wno-unknown-warning-option -p build 2>&1 | grep -vE '^[0-9]+ warnings? |^Suppressed|^Use -' || true
 import json
 print("\n".join(sorted({e["file"] if e["file"].startswith("/") else e["directory"] + "/" + e["file"] for e in json.load(open("build/compile_commands.json")) if "musl" not in e["command"]})))
 PY
