@@ -1,4 +1,5 @@
 /* container_list.c - `docker ps`: filters and rows. Served from memory. */
+#include "engine/container_check.h"
 #include "engine/container_view.h"
 
 /* "Up 5 minutes", as go-units' HumanDuration. */
@@ -82,13 +83,11 @@ static void fill_ports(const struct container_record *rec, struct docker_contain
 	}
 	for (size_t i = 0; ep && i < rec->config.exposed_ports.n; i++) {
 		const char *key = rec->config.exposed_ports.v[i];
-		const char *slash = strchr(key, '/');
-		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
-		const char *proto = slash ? slash + 1 : "tcp";
-		int64_t port = 0;
+		const char *proto = "tcp";
+		uint16_t port = 0;
 		bool published = false;
 
-		(void)str_to_i64(number, &port);
+		(void)port_key_parse(key, &port, &proto);
 		for (size_t k = 0; k < ep->ports.n; k++)
 			published |= ep->ports.v[k].port == port && streq(ep->ports.v[k].proto, proto);
 		if (!published) {
@@ -227,12 +226,10 @@ static bool publishes(const struct container_record *rec, const char *v)
 static bool exposes(const struct container_record *rec, const char *v)
 {
 	for (size_t i = 0; i < rec->config.exposed_ports.n; i++) {
-		const char *key = rec->config.exposed_ports.v[i];
-		const char *slash = strchr(key, '/');
-		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
-		int64_t port = 0;
+		const char *proto = "tcp";
+		uint16_t port = 0;
 
-		if (str_to_i64(number, &port) == 0 && port_in(v, slash ? slash + 1 : "tcp", port))
+		if (port_key_parse(rec->config.exposed_ports.v[i], &port, &proto) && port_in(v, proto, port))
 			return true;
 	}
 	return false;

@@ -1,4 +1,5 @@
 /* container_start.c - one story: from a record to a running process. Each step has its way back beside it. */
+#include "engine/container_check.h"
 #include "engine/engine_private.h"
 #include "act/act.h"
 
@@ -23,17 +24,10 @@ struct step {
 	void (*undo)(struct start *s); /* NULL: nothing to undo; also called for the step that failed */
 };
 
-static const char *network_mode(struct container *c)
-{
-	const char *mode = c->rec.host.network_mode;
-
-	return str_empty(mode) || streq(mode, "default") ? "bridge" : mode;
-}
-
 static int prepare_network(struct start *s, struct err *e)
 {
 	struct container *c = s->c;
-	const char *mode = network_mode(c);
+	const char *mode = c->rec.host.network_mode;
 	struct net_endpoint_req q = { .network = mode, .container_id = c->id, .container_name = c->rec.name };
 	int r;
 
@@ -69,17 +63,14 @@ static int reserve_ports(struct start *s, struct err *e)
 		return 0;
 	for (size_t i = 0; r == 0 && i < c->rec.host.port_bindings.n; i++) {
 		const char *key = c->rec.host.port_bindings.v[i].key; /* "80/tcp", checked at create */
-		const char *slash = strchr(key, '/');
-		uint32_t port = 0;
-		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
+		const char *proto = "tcp";
+		uint16_t port = 0;
 		const __typeof__(c->rec.host.port_bindings.v[i].val.list) *list = &c->rec.host.port_bindings.v[i]
 											   .val.list;
 
-		(void)str_to_u32(number, 10, &port);
+		(void)port_key_parse(key, &port, &proto);
 		for (size_t k = 0; r == 0 && k < list->n; k++) {
-			struct net_publish p = { .proto = slash ? slash + 1 : "tcp",
-						 .port = (uint16_t)port,
-						 .host_ip = list->v[k].host_ip };
+			struct net_publish p = { .proto = proto, .port = port, .host_ip = list->v[k].host_ip };
 
 			r = net_host_port_parse(list->v[k].host_port ? list->v[k].host_port : "", &p.host_port_first,
 						&p.host_port_last, e);
@@ -88,16 +79,14 @@ static int reserve_ports(struct start *s, struct err *e)
 	}
 	for (size_t i = 0; r == 0 && c->rec.host.publish_all_ports && i < c->rec.config.exposed_ports.n; i++) {
 		const char *key = c->rec.config.exposed_ports.v[i];
-		const char *slash = strchr(key, '/');
-		AUTO_FREE char *number = slash ? xstrndup(key, (size_t)(slash - key)) : xstrdup(key);
-		uint32_t port = 0;
+		const char *proto = "tcp";
+		uint16_t port = 0;
 		bool bound = false;
 
 		for (size_t k = 0; k < c->rec.host.port_bindings.n; k++)
 			bound |= streq(c->rec.host.port_bindings.v[k].key, key);
-		if (!bound && str_to_u32(number, 10, &port) == 0)
-			*VEC_ADD(&want) = (struct net_publish){ .proto = slash ? slash + 1 : "tcp",
-								.port = (uint16_t)port };
+		if (!bound && port_key_parse(key, &port, &proto))
+			*VEC_ADD(&want) = (struct net_publish){ .proto = proto, .port = port };
 	}
 	if (r == 0 && want.n)
 		r = net_ports_reserve(c->en->net, &s->endpoint, want.v, want.n, &s->sockets, e);
@@ -375,7 +364,6 @@ int container_start_op(struct container *c, struct err *e)
 		r = start_failed(&s, r, e);
 		container_shim_end(c);
 	} else if (container_running(c)) { /* a container that has ended already is saved by what hears its exit */
-		AUTO_STRB struct strb b = STRB_INIT;
 		int64_t seq;
 
 		/* The number is taken before the record is written: what is acknowledged must be in it. */
@@ -385,8 +373,7 @@ int container_start_op(struct container *c, struct err *e)
 		if (container_save(c, &own) < 0) { /* it runs all the same; its shim tells a later hoyd again */
 			log_error("container %s: %s", c->id, own.msg);
 		} else {
-			msg_put_i64(&b, seq);
-			(void)shim_tell(s.shim, &(struct shim_request){ .type = SHIM_ACK, .body = b.s, .n = b.len });
+			shim_ack(s.shim, seq);
 		}
 	}
 	drop_plan(&s);

@@ -472,3 +472,11 @@ int shim_tell(struct shim_link *l, const struct shim_request *q)
 {
 	return send_request(l, 0, q, NULL);
 }
+
+void shim_ack(struct shim_link *l, int64_t journal_seq)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+
+	msg_put_i64(&b, journal_seq);
+	(void)shim_tell(l, &(struct shim_request){ .type = SHIM_ACK, .body = b.s, .n = b.len });
+}

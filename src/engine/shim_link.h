@@ -64,3 +64,4 @@ int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, 
 void shim_talk_end(struct shim_talk *t);
 /* Not answered. */
 int shim_tell(struct shim_link *l, const struct shim_request *q);
+void shim_ack(struct shim_link *l, int64_t journal_seq); /* everything up to this is stored: the shim may drop it */

@@ -56,17 +56,6 @@ int engine_background(struct engine *en, void *(*f)(void *), void *arg)
 }
 
 /* ---- news ---- */
-static void ack(struct shim_link *l, int64_t seq)
-{
-	AUTO_STRB struct strb b = STRB_INIT;
-	struct shim_request q = { .type = SHIM_ACK };
-
-	msg_put_i64(&b, seq);
-	q.body = b.s;
-	q.n = b.len;
-	(void)shim_tell(l, &q);
-}
-
 struct after {
 	struct container *c;
 	struct shim_link *link; /* NULL: the shim is dead */
@@ -83,7 +72,7 @@ static void *after_news(void *arg)
 	if (container_save(a->c, &e) < 0)
 		log_error("container %s: %s", a->c->id, e.msg);
 	else if (a->link && a->seq)
-		ack(a->link, a->seq);
+		shim_ack(a->link, a->seq);
 	if (a->exited) {
 		pthread_mutex_lock(&a->c->op);
 		container_after_exit(a->c);
@@ -174,7 +163,7 @@ static void on_news(void *owner, struct shim_link *link, const struct shim_news 
 			c->rec.state.journal_seq = n->seq;
 		pthread_mutex_unlock(&c->lock);
 		if (old) {
-			ack(link, n->seq);
+			shim_ack(link, n->seq);
 			return;
 		}
 	}
