@@ -73,11 +73,11 @@ static const struct route routes[] = {
 	{ "GET",    "/networks",                     api_network_list },
 	{ "GET",    "/networks/",                    api_network_list },
 	{ "POST",   "/networks/create",              NULL },
-	{ "POST",   "/networks/prune",               NULL },
+	{ "POST",   "/networks/prune",               api_network_prune },
 	{ "POST",   "/networks/{name}/connect",      NULL },
 	{ "POST",   "/networks/{name}/disconnect",   NULL },
 	{ "GET",    "/networks/{name}",              api_network_inspect },
-	{ "DELETE", "/networks/{name}",              NULL },
+	{ "DELETE", "/networks/{name}",              api_network_remove },
 
 	{ "GET",    "/plugins",                      api_plugins_list },
 	{ "POST",   "/swarm/init",                   NULL },
@@ -113,6 +113,18 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
+/* "1.51.1": something other than zeros stands behind the minor number */
+static bool patched(const char *text, size_t n)
+{
+	const char *dot = memchr(text, '.', n);
+	const char *second = dot ? memchr(dot + 1, '.', (size_t)(text + n - dot - 1)) : NULL;
+
+	for (const char *p = second; p && p < text + n; p++)
+		if (*p != '.' && *p != '0')
+			return true;
+	return false;
+}
+
 /* dockerd answers clients older than it knows in plain text: they may not read JSON errors. */
 static bool version_refused(struct request *q, int64_t major, int64_t minor, const char *text, size_t n)
 {
@@ -123,14 +135,14 @@ static bool version_refused(struct request *q, int64_t major, int64_t minor, con
 	if (major < 1 || (major == 1 && minor < API_MIN_MINOR)) {
 		AUTO_FREE char *say = xasprintf(
 			"client version %.*s is too old. Minimum supported API version is %s, please upgrade "
-			"your client to a newer version",
+			"your client to a newer version\n",
 			(int)MIN(n, (size_t)200), text, API_MIN_VERSION);
 
 		http_set_header(q->conn, "X-Content-Type-Options", "nosniff");
 		(void)http_reply(q->conn, 400, "text/plain; charset=utf-8", say, strlen(say));
 		return true;
 	}
-	if (major > 1 || minor > API_VERSION_MINOR) {
+	if (major > 1 || minor > API_VERSION_MINOR || (minor == API_VERSION_MINOR && patched(text, n))) {
 		int r = err_set(&e, ERR_INVALID, "client version %.*s is too new. Maximum supported API version is %s",
 				(int)MIN(n, (size_t)200), text, API_VERSION);
 
@@ -177,9 +189,6 @@ void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
 	const struct route *route = api_route_find(routes, ARRAY_LEN(routes), rq->method, path, &q.name);
 	int r;
 
-	http_set_header(c, "Api-Version", API_VERSION);
-	http_set_header(c, "Docker-Experimental", "false");
-	http_set_header(c, "Ostype", "linux");
 	http_set_header(c, "Server", "Hoy/" HOY_VERSION " (linux)");
 	if (redirected(&q)) {
 		free(q.name);
@@ -194,8 +203,12 @@ void api_handle(struct http_conn *c, const struct http_request *rq, void *ctx)
 		api_reply_error(&q, r, &e);
 		return;
 	}
+	http_set_header(c, "Api-Version", API_VERSION);
+	http_set_header(c, "Ostype", "linux");
 	if (!version_refused(&q, major, minor, version, n_version)) {
-		r = (route->handle ? route->handle : not_implemented)(&q, &e);
+		http_set_header(c, "Docker-Experimental", "false");
+		r = rq->query_fault ? err_set(&e, ERR_INVALID, "%s", rq->query_fault)
+				    : (route->handle ? route->handle : not_implemented)(&q, &e);
 		if (r < 0)
 			api_reply_error(&q, r, &e);
 	}

@@ -31,6 +31,25 @@ bool api_q_bool_or(const struct request *q, const char *name, bool absent)
 	return strmap_get(&q->http->query, name) ? api_q_bool(q, name) : absent;
 }
 
+int api_q_go_bool(const struct request *q, const char *name, bool *ret, struct err *e)
+{
+	static const char *const words[] = { "1", "t", "T", "TRUE",  "true",  "True",
+					     "0", "f", "F", "FALSE", "false", "False" };
+	const char *s = api_q_str(q, name);
+
+	*ret = false;
+	for (size_t i = 0; *s && i < ARRAY_LEN(words); i++)
+		if (streq(s, words[i])) {
+			*ret = i < ARRAY_LEN(words) / 2;
+			return 0;
+		}
+	if (*s)
+		return err_set(e, ERR_INVALID,
+			       "invalid value for %s: %s: strconv.ParseBool: parsing \"%s\": invalid syntax", name, s,
+			       s);
+	return 0;
+}
+
 int api_q_int(const struct request *q, const char *name, int64_t *ret, struct err *e)
 {
 	const char *s = api_q_str(q, name);
@@ -130,9 +149,11 @@ int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 	const char *type = http_header(&q->http->headers, "Content-Type");
 	int r;
 
-	if ((type || q->http->content_length > 0) && !is_json_type(type ? type : ""))
+	if ((!type || !*type) && (type || q->http->content_length > 0 || q->http->chunked))
+		return err_set(e, ERR_INVALID, "malformed Content-Type header (): mime: no media type");
+	if (type && !is_json_type(type))
 		return err_set(e, ERR_INVALID, "unsupported Content-Type header (%s): must be 'application/json'",
-			       type ? type : "");
+			       type);
 	r = http_body_text(q->conn, BODY_MAX, ret, ret_n);
 	if (r == -EFBIG)
 		return err_set(e, ERR_INVALID, "request body is too large: the limit is %d bytes", BODY_MAX);
@@ -149,8 +170,9 @@ int api_q_json(struct request *q, const struct json_type *t, void *ret, struct e
 
 	if (r < 0)
 		return r;
-	if (!n)
-		return err_set(e, ERR_INVALID, "invalid JSON: got EOF while reading request body");
+	if (!n) /* no body at all is an empty object */
+		return q->http->chunked ? err_set(e, ERR_INVALID, "invalid JSON: got EOF while reading request body")
+					: 0;
 	r = json_read(t, text, n, NULL, ret, e);
 	return r < 0 ? err_wrap(e, r, "invalid JSON") : 0;
 }

@@ -291,9 +291,20 @@ int networks_list(struct engine *en, const struct engine_filters *f, struct dock
 	return say(e, "networks");
 }
 
-int networks_inspect(struct engine *en, const char *ref, struct docker_network_inspect *ret, struct err *e)
+int networks_inspect(struct engine *en, const char *ref, const char *scope, struct docker_network_inspect *ret,
+		     struct err *e)
 {
 	return say(e, "network %s", ref);
+}
+
+int networks_remove(struct engine *en, const char *ref, struct err *e)
+{
+	return say(e, "network_rm %s", ref);
+}
+
+int networks_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, struct err *e)
+{
+	return say(e, "network_prune");
 }
 
 int engine_info(struct engine *en, struct docker_info *ret, struct err *e)

@@ -30,6 +30,8 @@ const char *api_route_version(const char *path, int64_t *ret_major, int64_t *ret
 const char *api_q_str(const struct request *q, const char *name); /* "" where absent */
 bool api_q_bool(const struct request *q, const char *name);       /* Docker's: "", 0, no, false, none are false */
 bool api_q_bool_or(const struct request *q, const char *name, bool absent);
+int api_q_go_bool(const struct request *q, const char *name, bool *ret,
+		  struct err *e); /* the few that Go's strconv.ParseBool reads; false where absent or "" */
 int api_q_int(const struct request *q, const char *name, int64_t *ret,
 	      struct err *e); /* untouched where absent or "" */
 int api_q_time(const struct request *q, const char *name, int64_t *ret_ns,
@@ -62,4 +64,4 @@ handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
 	api_image_create;
 handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove, api_volume_prune, api_network_list,
-	api_network_inspect;
+	api_network_inspect, api_network_remove, api_network_prune;

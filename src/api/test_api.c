@@ -112,13 +112,22 @@ static void test_versions_outside_the_range_are_refused(void **state)
 		      "is 1.51\"}\n");
 	assert_answer("GET", "/v1.20/version", NULL, 400,
 		      "client version 1.20 is too old. Minimum supported API version is 1.24, please upgrade your "
-		      "client to a newer version");
+		      "client to a newer version\n");
 	assert_answer("GET", "/v1/version", NULL, 400,
 		      "client version 1 is too old. Minimum supported API version is 1.24, please upgrade your client "
-		      "to a newer version");
+		      "to a newer version\n");
+	assert_answer("GET", "/v1.51.1/version", NULL, 400,
+		      "{\"message\":\"client version 1.51.1 is too new. Maximum supported API version is 1.51\"}\n");
+	assert_asks("GET", "/v1.51.0/version", NULL, "version");
 	assert_asks("GET", "/v1.24/version", NULL, "version");
 	assert_asks("GET", "/v1.51/version", NULL, "version");
 	assert_asks("GET", "/version", NULL, "version");
+}
+
+static void test_a_wrong_query_is_refused(void **state)
+{
+	assert_answer("GET", "/containers/json?all=%zz", NULL, 400,
+		      "{\"message\":\"invalid URL escape \\\"%zz\\\"\"}\n");
 }
 
 static void test_unknown_pages_are_not_found(void **state)
@@ -213,8 +222,7 @@ static void test_bad_queries_get_dockers_words(void **state)
 		      "{\"message\":\"invalid resize height \\\"x\\\": invalid syntax\"}\n");
 	assert_answer("POST", "/containers/x/wait?condition=foo", NULL, 400,
 		      "{\"message\":\"invalid condition: \\\"foo\\\"\"}\n");
-	assert_answer("POST", "/containers/x/update", NULL, 400,
-		      "{\"message\":\"invalid JSON: got EOF while reading request body\"}\n");
+	assert_answer("POST", "/containers/x/update", NULL, 200, "{\"Warnings\":[\"careful\"]}\n");
 	assert_answer("POST", "/containers/x/rename", NULL, 400,
 		      "{\"message\":\"Neither old nor new names may be empty\"}\n");
 	assert_answer("GET", "/containers/x/logs", NULL, 400,
@@ -375,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_ping_says_what_clients_negotiate_with),
 		T(test_versions_outside_the_range_are_refused),
+		T(test_a_wrong_query_is_refused),
 		T(test_unknown_pages_are_not_found),
 		T(test_unclean_paths_are_sent_back),
 		T(test_names_may_hold_slashes_and_escapes),

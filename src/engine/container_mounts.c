@@ -119,6 +119,13 @@ static int add_bind(struct engine *en, struct container_record *rec, const char 
 		if (!*p)
 			break;
 	}
+	if (parts.n == 1 && *parts.v[0]) { /* a destination alone: an anonymous volume */
+		r = check_destination(rec, spec, parts.v[0], e);
+		if (r < 0)
+			return r;
+		m = (struct container_mount *)add(rec, "volume", parts.v[0]);
+		return use_volume(en, m, &(struct volume_req){ 0 }, e);
+	}
 	if (parts.n < 2 || parts.n > 3 || !*parts.v[0] || !*parts.v[1])
 		return err_set(e, ERR_SYSTEM, "invalid volume specification: '%s'", spec);
 	r = check_destination(rec, spec, parts.v[1], e);
@@ -138,12 +145,9 @@ static int add_bind(struct engine *en, struct container_record *rec, const char 
 		}
 		return r;
 	}
-	if (!volume_name_valid(parts.v[0]))
-		return err_set(e, ERR_INVALID,
-			       "create %s: \"%s\" includes invalid characters for a local volume name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-			       "use absolute path",
-			       parts.v[0], parts.v[0]);
+	r = volume_name_check(parts.v[0], e);
+	if (r < 0)
+		return r;
 	m = (struct container_mount *)add(rec, "volume", parts.v[1]);
 	set(&m->mode, "z");
 	if (parts.n == 3)

@@ -182,7 +182,8 @@ int container_prune(struct engine *en, const struct engine_filters *f, struct st
 		int r = engine_time_parse(until->v[0], &before);
 
 		if (r < 0)
-			return err_set(e, ERR_INVALID, "invalid value for filter 'until': \"%s\"", until->v[0]);
+			return err_set(e, ERR_INVALID, "failed to parse value as time or duration: \"%s\"",
+				       until->v[0]);
 	}
 	container_set(en, &all);
 	*ret_bytes = 0;

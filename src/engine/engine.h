@@ -178,7 +178,10 @@ int volumes_prune(struct engine *en, const struct engine_filters *f, struct strv
 		  struct err *e);
 int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
 		  size_t *ret_n, struct err *e);
-int networks_inspect(struct engine *en, const char *ref, struct docker_network_inspect *ret, struct err *e);
+int networks_inspect(struct engine *en, const char *ref, const char *scope, struct docker_network_inspect *ret,
+		     struct err *e); /* scope "" = any */
+int networks_remove(struct engine *en, const char *ref, struct err *e);
+int networks_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, struct err *e);
 
 /* ---- the whole ---- */
 struct docker_info;

@@ -139,6 +139,8 @@ int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", 
 
 /* ---- util.c ---- */
 int engine_time_parse(const char *s, int64_t *ret_ns); /* "1700000000[.5]", RFC 3339, "10m" = that long ago */
+int engine_filter_bool(const struct engine_filters *f, const char *key, struct json_obool *ret,
+		       struct err *e); /* "true", "1", "false", "0"; anything else is invalid, in dockerd's words */
 bool engine_labels_match(const struct strmap *labels, const struct strv *wanted,
 			 bool has); /* each "k" or "k=v" is there (has) or none is */
 bool id_or_name_matches(const char *pattern,

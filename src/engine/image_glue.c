@@ -49,10 +49,10 @@ static int read_query(const struct engine_filters *f, struct image_query *q, str
 		if (!v->n)
 			continue;
 		if (streq(key, "dangling")) {
-			if (!streq(v->v[0], "true") && !streq(v->v[0], "false") && !streq(v->v[0], "1") &&
-			    !streq(v->v[0], "0"))
-				return err_set(e, ERR_INVALID, "invalid filter 'dangling=%s'", v->v[0]);
-			q->dangling = (struct json_obool){ true, streq(v->v[0], "true") || streq(v->v[0], "1") };
+			int r = engine_filter_bool(f, key, &q->dangling, e);
+
+			if (r < 0)
+				return r;
 		} else if (streq(key, "reference")) {
 			strv_copy(&q->references, v);
 		} else if (streq(key, "label")) {

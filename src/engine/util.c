@@ -143,3 +143,22 @@ const struct strv *engine_filter(const struct engine_filters *f, const char *key
 			return &f->v[i].values;
 	return NULL;
 }
+
+int engine_filter_bool(const struct engine_filters *f, const char *key, struct json_obool *ret, struct err *e)
+{
+	const struct strv *v = engine_filter(f, key);
+	AUTO_STRB struct strb said = STRB_INIT;
+	bool yes, no;
+
+	*ret = (struct json_obool){ 0 };
+	if (!v)
+		return 0;
+	yes = strv_has(v, "true") || strv_has(v, "1");
+	no = strv_has(v, "false") || strv_has(v, "0");
+	for (size_t i = 0; i < v->n; i++)
+		strb_addf(&said, "%s%s", i ? " " : "", v->v[i]);
+	if (yes == no)
+		return err_set(e, ERR_INVALID, "invalid filter '%s=[%s]'", key, strb_str(&said));
+	*ret = (struct json_obool){ true, yes };
+	return 0;
+}

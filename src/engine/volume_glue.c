@@ -54,7 +54,8 @@ int volumes_create(struct engine *en, const struct docker_volume_create *req, st
 	return 0;
 }
 
-static bool volume_wanted(struct engine *en, const struct volume_record *rec, const struct engine_filters *f)
+static bool volume_wanted(struct engine *en, const struct volume_record *rec, const struct engine_filters *f,
+			  struct json_obool dangling)
 {
 	const struct strv *v = engine_filter(f, "name");
 	bool ok = !v || !v->n;
@@ -66,13 +67,11 @@ static bool volume_wanted(struct engine *en, const struct volume_record *rec, co
 	v = engine_filter(f, "driver");
 	if (v && v->n && !strv_has(v, "local"))
 		return false;
-	v = engine_filter(f, "dangling");
-	if (v && v->n) {
+	if (dangling.set) {
 		AUTO_STRV struct strv users = { 0 };
 
 		used_by(en, rec->name, &users);
-		if ((users.n == 0) != (streq(v->v[0], "true") || streq(v->v[0], "1")))
-			return false;
+		return (users.n == 0) == dangling.v;
 	}
 	return true;
 }
@@ -95,16 +94,19 @@ int volumes_list(struct engine *en, const struct engine_filters *f, struct docke
 {
 	static const char *const known[] = { "name", "label", "driver", "dangling", NULL };
 	struct volume_record *all = NULL;
+	struct json_obool dangling;
 	size_t n = 0, kept = 0;
 	int r = check_filters(f, known, e);
 
+	if (r == 0)
+		r = engine_filter_bool(f, "dangling", &dangling, e);
 	if (r == 0)
 		r = volume_list(en->volumes, &all, &n);
 	if (r < 0)
 		return r;
 	*ret_v = xcalloc(n, sizeof **ret_v);
 	for (size_t i = 0; i < n; i++) {
-		if (volume_wanted(en, &all[i], f))
+		if (volume_wanted(en, &all[i], f, dangling))
 			fill(en, &all[i], &(*ret_v)[kept++]);
 		json_done(&volume_record_type, &all[i]);
 	}
@@ -217,6 +219,29 @@ static void fill_network(struct engine *en, const struct net_network *nw, bool w
 	net_endpoints_done(&eps);
 }
 
+static bool is_true(const char *s)
+{
+	return streq(s, "true") || streq(s, "1");
+}
+
+static int check_network_filters(const struct engine_filters *f, struct err *e)
+{
+	static const char *const known[] = { "name", "id", "driver", "type", "label", "scope", "dangling", NULL };
+	const struct strv *type = engine_filter(f, "type"), *dangling = engine_filter(f, "dangling");
+	int r = check_filters(f, known, e);
+
+	for (size_t i = 0; r == 0 && type && i < type->n; i++)
+		if (!streq(type->v[i], "builtin") && !streq(type->v[i], "custom")) /* 500, as dockerd */
+			r = err_set(e, ERR_SYSTEM, "invalid filter: 'type'='%s'", type->v[i]);
+	if (r == 0 && dangling &&
+	    (dangling->n != 1 ||
+	     (!is_true(dangling->v[0]) && !streq(dangling->v[0], "false") && !streq(dangling->v[0], "0"))))
+		r = err_set(
+			e, ERR_INVALID,
+			"invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")");
+	return r;
+}
+
 static bool network_wanted(const struct net_network *nw, const struct engine_filters *f)
 {
 	const struct strv *v = engine_filter(f, "name");
@@ -230,19 +255,24 @@ static bool network_wanted(const struct net_network *nw, const struct engine_fil
 	v = engine_filter(f, "driver");
 	if (ok && v && v->n)
 		ok = strv_has(v, nw->driver);
+	v = engine_filter(f, "scope");
+	if (ok && v && v->n)
+		ok = strv_has(v, nw->scope);
 	v = engine_filter(f, "type");
 	if (ok && v && v->n) /* bridge, host and none are built in */
 		ok = strv_has(v, "builtin");
+	v = engine_filter(f, "dangling");
+	if (ok && v && v->n) /* what is built in waits for nobody */
+		ok = !is_true(v->v[0]);
 	return ok && engine_labels_match(&nw->labels, engine_filter(f, "label"), true);
 }
 
 int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
 		  size_t *ret_n, struct err *e)
 {
-	static const char *const known[] = { "name", "id", "driver", "type", "label", "scope", "dangling", NULL };
 	struct net_networks all = { 0 };
 	size_t n = 0;
-	int r = check_filters(f, known, e);
+	int r = check_network_filters(f, e);
 
 	if (r == 0)
 		r = net_list(en->net, &all);
@@ -257,14 +287,41 @@ int networks_list(struct engine *en, const struct engine_filters *f, struct dock
 	return 0;
 }
 
-int networks_inspect(struct engine *en, const char *ref, struct docker_network_inspect *ret, struct err *e)
+int networks_inspect(struct engine *en, const char *ref, const char *scope, struct docker_network_inspect *ret,
+		     struct err *e)
 {
 	struct net_network nw = { 0 };
 	int r = net_get(en->net, ref, &nw, e);
 
-	if (r < 0)
-		return r;
-	fill_network(en, &nw, true, ret);
+	if (r == 0 && *scope && !streq(scope, nw.scope))
+		r = err_set(e, ERR_NOT_FOUND, "network %s not found", ref);
+	if (r == 0)
+		fill_network(en, &nw, true, ret);
 	net_network_done(&nw);
-	return 0;
+	return r;
+}
+
+/* Every network there is was made by hoyd itself. */
+int networks_remove(struct engine *en, const char *ref, struct err *e)
+{
+	struct net_network nw = { 0 };
+	int r = net_get(en->net, ref, &nw, e);
+
+	if (r == 0)
+		r = err_set(e, ERR_FORBIDDEN, "%s is a pre-defined network and cannot be removed", nw.name);
+	net_network_done(&nw);
+	return r;
+}
+
+int networks_prune(struct engine *en UNUSED, const struct engine_filters *f, struct strv *ret_deleted UNUSED,
+		   struct err *e)
+{
+	static const char *const known[] = { "label", "label!", "until", NULL };
+	const struct strv *until = engine_filter(f, "until");
+	int64_t before = 0;
+	int r = check_filters(f, known, e);
+
+	if (r == 0 && until && until->n && engine_time_parse(until->v[0], &before) < 0)
+		r = err_set(e, ERR_INVALID, "failed to parse value as time or duration: \"%s\"", until->v[0]);
+	return r;
 }

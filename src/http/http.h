@@ -16,11 +16,12 @@
 
 /* ---- heads; headers and queries are ordered and may repeat a name ---- */
 struct http_request {
-	char *method;           /* "GET" */
-	char *target;           /* as sent */
-	char *path;             /* percent-decoded, without the query; begins with '/' */
-	char *raw_path;         /* not decoded */
-	struct strmap query;    /* decoded; strmap_get gives the first, as Go's Form.Get */
+	char *method;        /* "GET" */
+	char *target;        /* as sent */
+	char *path;          /* percent-decoded, without the query; begins with '/' */
+	char *raw_path;      /* not decoded */
+	struct strmap query; /* decoded; strmap_get gives the first, as Go's Form.Get */
+	char *query_fault; /* what is wrong with the query, in Go's words; NULL: nothing. What stood before it is in query */
 	struct strmap headers;  /* names as sent: use http_header() */
 	int minor;              /* HTTP/1.minor */
 	int64_t content_length; /* -1 = none given */
@@ -47,6 +48,7 @@ int http_decode(const char *s, size_t n, bool plus_is_space,
 void http_encode(struct strb *out, const char *s);                 /* as Go's url.QueryEscape, blanks as %20 */
 void http_encode_path(struct strb *out, const char *s);            /* keeps '/' and ':' */
 int http_query_parse(const char *s, size_t n, struct strmap *ret); /* appends; -EINVAL */
+char *http_query_fault(const char *s, size_t n);                   /* the sentence for a query that was refused */
 void http_query_add(struct strb *out, const char *name,
 		    const char *value); /* "?a=b" or "&a=b", encoded; nothing when value is NULL */
 

@@ -177,7 +177,8 @@ static int parse_target(struct http_request *rq, struct err *e)
 	rq->raw_path = xstrndup(s, (size_t)(query - s));
 	rq->path = path.len ? strb_take(&path) : xstrdup("/");
 	if (*query && http_query_parse(query + 1, strlen(query + 1), &rq->query) < 0)
-		return bad(e, "invalid URL escape in query");
+		rq->query_fault = http_query_fault(query + 1,
+						   strlen(query + 1)); /* the handler's to answer, as in Go */
 	return 0;
 }
 
@@ -287,6 +288,7 @@ void http_request_done(struct http_request *rq)
 	free(rq->path);
 	free(rq->raw_path);
 	strmap_done(&rq->query);
+	free(rq->query_fault);
 	strmap_done(&rq->headers);
 	*rq = (struct http_request){ 0 };
 }

@@ -408,6 +408,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_chunks_decode_and_leave_the_rest),
 		cmocka_unit_test(test_bad_chunks_are_refused),
 		cmocka_unit_test(test_response_head_is_understood),
+		cmocka_unit_test(test_a_wrong_query_is_kept_for_the_handler_to_answer),
 		cmocka_unit_test(test_urls_encode_and_decode),
 		ON_SOCKET(test_pipelined_requests_are_answered_in_order),
 		ON_SOCKET(test_malformed_head_is_answered_and_closed),

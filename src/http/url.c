@@ -82,6 +82,17 @@ int http_query_parse(const char *s, size_t n, struct strmap *ret)
 	return 0;
 }
 
+char *http_query_fault(const char *s, size_t n)
+{
+	const char *semicolon = memchr(s, ';', n), *end = s + n;
+
+	for (const char *p = s; p < (semicolon ? semicolon : end); p++)
+		if (*p == '%' &&
+		    (end - p < 3 || hex_value(p[1]) < 0 || hex_value(p[2]) < 0 || (p[1] == '0' && p[2] == '0')))
+			return xasprintf("invalid URL escape \"%.*s\"", (int)MIN(end - p, 3), p);
+	return xstrdup("invalid semicolon separator in query");
+}
+
 void http_query_add(struct strb *out, const char *name, const char *value)
 {
 	if (!value)

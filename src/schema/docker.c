@@ -73,6 +73,7 @@ JSON_TYPE(docker_volume, DOCKER_VOLUME_FIELDS)
 JSON_TYPE(docker_volume_create, DOCKER_VOLUME_CREATE_FIELDS)
 JSON_TYPE(docker_volume_list, DOCKER_VOLUME_LIST_FIELDS)
 JSON_TYPE(docker_volumes_pruned, DOCKER_VOLUMES_PRUNED_FIELDS)
+JSON_TYPE(docker_networks_pruned, DOCKER_NETWORKS_PRUNED_FIELDS)
 
 /* docker_system.h */
 JSON_TYPE(docker_plugins, DOCKER_PLUGINS_FIELDS)

@@ -94,4 +94,6 @@ JSON_STRUCT(docker_volume_list, DOCKER_VOLUME_LIST_FIELDS)
 	F(T, STRV, deleted,         "VolumesDeleted", 0, none) \
 	F(T, INT,  space_reclaimed, "SpaceReclaimed", 0, none)
 JSON_STRUCT(docker_volumes_pruned, DOCKER_VOLUMES_PRUNED_FIELDS)
+#define DOCKER_NETWORKS_PRUNED_FIELDS(F, T) F(T, STRV, deleted, "NetworksDeleted", NULL_EMPTY, none)
+JSON_STRUCT(docker_networks_pruned, DOCKER_NETWORKS_PRUNED_FIELDS)
 /* clang-format on */

@@ -18,7 +18,7 @@ struct volumes {
 	struct volume_store store;
 };
 
-bool volume_name_valid(const char *name)
+static bool name_valid(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -32,6 +32,48 @@ bool volume_name_valid(const char *name)
 			return false;
 	}
 	return true;
+}
+
+int volume_name_check(const char *name, struct err *e)
+{
+	if (strlen(name) == 1)
+		return err_set(e, ERR_INVALID,
+			       "create %s: volume name is too short, names should be at least two alphanumeric "
+			       "characters",
+			       name);
+	if (!name_valid(name))
+		return err_set(e, ERR_INVALID,
+			       "create %s: \"%s\" includes invalid characters for a local volume name, only "
+			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
+			       "use absolute path",
+			       name, name);
+	return 0;
+}
+
+/* What the options of Docker's local driver must look like. Mounting what they name is not done yet. */
+static int check_options(const char *name, const struct strmap *options, struct err *e)
+{
+	static const char *const known[] = { "type", "o", "device", "size" };
+	static const char *const needs[][2] = {
+		{ "device", "type" }, { "type", "device" }, { "o", "device" }, { "o", "type" }
+	};
+
+	for (size_t i = 0; options && i < options->n; i++) {
+		bool ok = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(known); k++)
+			ok |= streq(options->v[i].k, known[k]);
+		if (!ok)
+			return err_set(e, ERR_INVALID, "create %s: invalid option: \"%s\"", name, options->v[i].k);
+	}
+	for (size_t i = 0; options && i < ARRAY_LEN(needs); i++)
+		if (strmap_get(options, needs[i][0]) && !strmap_get(options, needs[i][1]))
+			return err_set(e, ERR_INVALID, "create %s: missing required option: \"%s\"", name, needs[i][1]);
+	if (options && options->n)
+		return err_set(e, ERR_NOT_IMPLEMENTED,
+			       "create %s: options of the local volume driver are not supported yet: \"%s\"", name,
+			       options->v[0].k);
+	return 0;
 }
 
 int volumes_open(const char *root_path, const struct volume_store *store, struct volumes **ret, struct err *e)
@@ -118,23 +160,19 @@ int volume_create(struct volumes *v, const struct volume_req *q, struct volume_r
 	const char *name = q->name;
 	int r = 0;
 
-	if (!str_empty(q->driver) && !streq(q->driver, "local"))
-		return err_set(e, ERR_NOT_FOUND, "error looking up volume plugin %s: plugin \"%s\" not found",
-			       q->driver, q->driver);
 	if (str_empty(name)) {
 		id_new(id);
 		name = id;
-	} else if (!volume_name_valid(name)) {
-		return err_set(e, ERR_INVALID,
-			       "create %s: \"%s\" includes invalid characters for a local volume name, only "
-			       "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-			       "use absolute path",
-			       name, name);
 	}
-	if (q->options && q->options->n)
-		return err_set(e, ERR_NOT_IMPLEMENTED,
-			       "create %s: options of the local volume driver are not supported yet: \"%s\"", name,
-			       q->options->v[0].k);
+	if (!str_empty(q->driver) && !streq(q->driver, "local"))
+		return err_set(e, ERR_NOT_FOUND,
+			       "create %s: error looking up volume plugin %s: plugin \"%s\" not found", name, q->driver,
+			       q->driver);
+	r = volume_name_check(name, e);
+	if (r == 0)
+		r = check_options(name, q->options, e);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&v->lock);
 	if (!find(v, name)) {
 		/* The folder and the record are made under the lock: two creators of one name must meet. */

@@ -36,4 +36,4 @@ int volume_get(struct volumes *v, const char *name, struct volume_record *ret, s
 int volume_list(struct volumes *v, struct volume_record **ret_v, size_t *ret_n); /* by name */
 int volume_remove(struct volumes *v, const char *name, struct err *e); /* caller has checked that nobody uses it */
 char *volume_path(struct volumes *v, const char *name);                /* ".../volumes/<name>/_data" */
-bool volume_name_valid(const char *name);
+int volume_name_check(const char *name, struct err *e);
