@@ -157,6 +157,10 @@ int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 	r = http_body_text(q->conn, BODY_MAX, ret, ret_n);
 	if (r == -EFBIG)
 		return err_set(e, ERR_INVALID, "request body is too large: the limit is %d bytes", BODY_MAX);
+	if (r == -ETIMEDOUT)
+		return err_set(e, ERR_TIMEOUT, "the request's body did not arrive in time");
+	if (r == -ENOBUFS)
+		return err_set(e, ERR_UNAVAILABLE, "too many large request bodies at once: try again later");
 	if (r < 0)
 		return err_set(e, ERR_INVALID, "invalid JSON: %s", r == -EPROTO ? "unexpected EOF" : strerror(-r));
 	return 0;

@@ -6,6 +6,7 @@ static const int statuses[] = {
 	[ERR_NONE] = 500,        [ERR_SYSTEM] = 500,          [ERR_INVALID] = 400,  [ERR_UNAUTHORIZED] = 401,
 	[ERR_FORBIDDEN] = 403,   [ERR_NOT_FOUND] = 404,       [ERR_CONFLICT] = 409, [ERR_NOT_MODIFIED] = 304,
 	[ERR_UNAVAILABLE] = 503, [ERR_NOT_IMPLEMENTED] = 501,
+	[ERR_TIMEOUT] = 408,
 };
 
 int api_status_of(const struct err *e, int r)

@@ -176,7 +176,7 @@ static void test_error_kinds_become_status(void **state)
 		int status;
 	} rows[] = { { ERR_SYSTEM, 500 },      { ERR_INVALID, 400 },        { ERR_UNAUTHORIZED, 401 },
 		     { ERR_FORBIDDEN, 403 },   { ERR_NOT_FOUND, 404 },      { ERR_CONFLICT, 409 },
-		     { ERR_UNAVAILABLE, 503 }, { ERR_NOT_IMPLEMENTED, 501 } };
+		     { ERR_UNAVAILABLE, 503 }, { ERR_NOT_IMPLEMENTED, 501 }, { ERR_TIMEOUT, 408 } };
 
 	(void)snprintf(fake.message, sizeof fake.message, "No such container: <x>");
 	log_level_set(LOG_ERROR);

@@ -66,6 +66,7 @@ enum err_kind {
 	ERR_NOT_MODIFIED, /* already so */
 	ERR_UNAVAILABLE,
 	ERR_NOT_IMPLEMENTED,
+	ERR_TIMEOUT, /* the other side was too slow */
 };
 struct err {
 	enum err_kind kind;

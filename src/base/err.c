@@ -14,6 +14,7 @@ static const int kind_errno[] = {
 	[ERR_NOT_MODIFIED] = -EALREADY,
 	[ERR_UNAVAILABLE] = -EAGAIN,
 	[ERR_NOT_IMPLEMENTED] = -ENOSYS,
+	[ERR_TIMEOUT] = -ETIMEDOUT,
 };
 
 static void fill(struct err *e, const char *fmt, va_list ap, const char *tail)

@@ -84,6 +84,8 @@ static enum err_kind kind_of(int status)
 		return ERR_FORBIDDEN;
 	case 404:
 		return ERR_NOT_FOUND;
+	case 408:
+		return ERR_TIMEOUT;
 	case 409:
 		return ERR_CONFLICT;
 	case 501:

@@ -1,9 +1,9 @@
 /* daemon.c - hoyd from its first line to its last: options, engine, sockets, a thread per connection, signals. */
 #include "daemon/daemon.h"
 #include "api/api.h"
+#include "daemon/clients.h"
 #include "daemon/options.h"
 #include "engine/engine.h"
-#include "http/http.h"
 #include "proc/proc.h"
 
 #include <fcntl.h>
@@ -17,52 +17,12 @@
 
 #define DATA_ROOT "/var/lib/hoy"
 #define EXEC_ROOT "/run/hoy"
-#define THREAD_STACK (512 * 1024)
-
-struct client {
-	int fd;
-	struct api *api;
-};
-
-static void *client_main(void *arg)
-{
-	struct client *c = arg;
-
-	http_serve_conn(c->fd, NULL, api_handle, c->api);
-	free(c);
-	return NULL;
-}
-
-static void accept_one(int listener, struct api *api, const pthread_attr_t *attr)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	struct client *c;
-	pthread_t t;
-
-	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE) {
-			log_error("too many open files: a client has to wait");
-			(void)poll(NULL, 0, 100);
-		}
-		return;
-	}
-	c = xmalloc(sizeof *c);
-	*c = (struct client){ .fd = fd, .api = api };
-	if (pthread_create(&t, attr, client_main, c) != 0) {
-		log_error("cannot start a thread for a client");
-		(void)close(fd);
-		free(c);
-	}
-}
 
 static int serve(const struct listeners *l, int signals, struct api *api)
 {
 	struct pollfd *p = xcalloc(l->n + 1, sizeof *p);
-	pthread_attr_t attr;
+	struct clients *clients = clients_new(api, clients_max());
 
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	(void)pthread_attr_setstacksize(&attr, THREAD_STACK);
 	for (size_t i = 0; i < l->n; i++)
 		p[i] = (struct pollfd){ .fd = l->v[i].fd, .events = POLLIN };
 	p[l->n] = (struct pollfd){ .fd = signals, .events = POLLIN };
@@ -73,7 +33,7 @@ static int serve(const struct listeners *l, int signals, struct api *api)
 			break;
 		for (size_t i = 0; i < l->n; i++)
 			if (p[i].revents)
-				accept_one(l->v[i].fd, api, &attr);
+				clients_accept(clients, l->v[i].fd);
 		if (!p[l->n].revents || read(signals, &s, sizeof s) != sizeof s)
 			continue;
 		if (s.ssi_signo == SIGHUP) {
@@ -83,7 +43,6 @@ static int serve(const struct listeners *l, int signals, struct api *api)
 		log_info("signal %u: ending; containers go on", s.ssi_signo);
 		break;
 	}
-	(void)pthread_attr_destroy(&attr);
 	free(p);
 	return 0;
 }

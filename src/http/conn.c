@@ -48,6 +48,31 @@ static ssize_t receive(struct http_conn *c, void *buf, size_t n, int timeout_ms)
 	}
 }
 
+void http_conn_hurry(struct http_conn *c)
+{
+	if (c->body_ms && !c->body_deadline)
+		c->body_deadline = time_mono_ns() + c->body_ms * 1000000LL;
+}
+
+/* How long the next bytes of a body may take; 0 = for ever, negative = too late already. */
+static int body_patience_ms(const struct http_conn *c)
+{
+	int64_t rest_ms;
+
+	if (!c->body_deadline)
+		return c->stall_ms;
+	rest_ms = (c->body_deadline - time_mono_ns()) / 1000000;
+	return rest_ms > 0 ? (int)rest_ms : -1;
+}
+
+static ssize_t receive_body(struct http_conn *c, void *buf, size_t n)
+{
+	int patience_ms = body_patience_ms(c);
+	ssize_t got = patience_ms < 0 ? -ETIMEDOUT : receive(c, buf, n, patience_ms);
+
+	return got == -ETIMEDOUT ? (c->body_error = -ETIMEDOUT) : got;
+}
+
 int http_conn_fill(struct http_conn *c, int timeout_ms)
 {
 	ssize_t got;
@@ -68,15 +93,16 @@ int http_conn_fill(struct http_conn *c, int timeout_ms)
 int http_conn_send(struct http_conn *c, const void *p, size_t n)
 {
 	const char *s = p;
+	int patience_ms = c->progress == REPLY_STREAM ? 0 : c->stall_ms;
 
 	while (n && !c->error) {
-		ssize_t sent = send(c->fd, s, n, MSG_NOSIGNAL);
+		ssize_t sent = send(c->fd, s, n, MSG_NOSIGNAL | (patience_ms ? MSG_DONTWAIT : 0));
 
 		if (sent >= 0) {
 			s += sent;
 			n -= (size_t)sent;
 		} else if (errno == EAGAIN) {
-			c->error = wait_fd(c->fd, POLLOUT, 0);
+			c->error = wait_fd(c->fd, POLLOUT, patience_ms);
 		} else if (errno != EINTR) {
 			c->error = -errno;
 		}
@@ -127,6 +153,7 @@ ssize_t http_conn_read_head(struct http_conn *c, int idle_ms, int head_ms)
 void http_conn_set_body(struct http_conn *c, bool chunked, int64_t length, bool to_close)
 {
 	c->chunks = (struct http_chunks){ 0 };
+	c->body_deadline = 0;
 	c->left = length > 0 ? (uint64_t)length : 0;
 	c->body = chunked ? BODY_CHUNKED : c->left ? BODY_LENGTH : to_close && length < 0 ? BODY_TO_CLOSE : BODY_NONE;
 }
@@ -145,7 +172,7 @@ static ssize_t read_plain(struct http_conn *c, void *buf, size_t n)
 
 	if (c->body == BODY_LENGTH)
 		n = (size_t)MIN((uint64_t)n, c->left);
-	got = c->in.len > c->pos ? take_buffered(c, buf, n) : receive(c, buf, n, 0);
+	got = c->in.len > c->pos ? take_buffered(c, buf, n) : receive_body(c, buf, n);
 	if (got < 0)
 		return got;
 	if (c->body == BODY_TO_CLOSE) {
@@ -169,8 +196,11 @@ static ssize_t read_chunked(struct http_conn *c, void *buf, size_t n)
 		ssize_t used;
 
 		if (c->in.len == c->pos) {
-			int r = http_conn_fill(c, 0);
+			int patience_ms = body_patience_ms(c);
+			int r = patience_ms < 0 ? -ETIMEDOUT : http_conn_fill(c, patience_ms);
 
+			if (r == -ETIMEDOUT)
+				return c->body_error = r;
 			if (r <= 0)
 				return r < 0 ? r : (c->body_error = -EPROTO);
 		}
@@ -216,16 +246,45 @@ ssize_t http_body_read(struct http_conn *c, void *buf, size_t n)
 	return c->body == BODY_CHUNKED ? read_chunked(c, buf, n) : read_plain(c, buf, n);
 }
 
+/* Small bodies are free: they are bounded by the number of connections. */
+#define BODY_FREE 65536
+
+static int charge(struct http_conn *c, size_t size)
+{
+	int64_t more = (int64_t)size - BODY_FREE - c->charged;
+
+	if (!c->budget || more <= 0)
+		return 0;
+	if (__atomic_sub_fetch(&c->budget->left, more, __ATOMIC_RELAXED) < 0) {
+		(void)__atomic_add_fetch(&c->budget->left, more, __ATOMIC_RELAXED);
+		return -ENOBUFS;
+	}
+	c->charged += more;
+	return 0;
+}
+
+void http_conn_pay_back(struct http_conn *c)
+{
+	if (c->charged)
+		(void)__atomic_add_fetch(&c->budget->left, c->charged, __ATOMIC_RELAXED);
+	c->charged = 0;
+}
+
 int http_body_text(struct http_conn *c, size_t max, char **ret, size_t *ret_n)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
 
 	if (c->body == BODY_LENGTH && c->left > max)
 		return -EFBIG; /* before the peer sends it */
+	http_conn_hurry(c);
 	for (;;) {
 		ssize_t got;
 
 		strb_reserve(&b, 4096);
+		if (charge(c, b.cap) < 0) {
+			c->body_error = -ENOBUFS; /* the rest is not read either */
+			return -ENOBUFS;
+		}
 		got = http_body_read(c, b.s + b.len, b.cap - b.len - 1);
 		if (got < 0)
 			return (int)got;
@@ -271,6 +330,7 @@ int http_detach(struct http_conn *c, int *ret_fd, struct strb *ret_unread)
 	size_t budget = 65536;
 	int r;
 
+	http_conn_hurry(c);
 	while (c->body != BODY_NONE && c->body != BODY_TO_CLOSE && !c->want_continue && budget) {
 		ssize_t got = http_body_read(c, waste, MIN(sizeof waste, budget));
 

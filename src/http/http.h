@@ -55,17 +55,28 @@ void http_query_add(struct strb *out, const char *name,
 /* ---- server ---- */
 struct http_conn;
 typedef void http_handler(struct http_conn *c, const struct http_request *rq, void *ctx);
+struct http_budget {  /* memory for bodies that are held whole, shared by many connections */
+	int64_t left; /* bytes; atomic */
+};
 struct http_serve_opts {
 	int idle_ms; /* between requests; 0 = for ever */
 	int head_ms; /* from the first byte of a head to its end; 0 = 5 minutes */
+	int body_ms; /* for a body that is held whole (http_body_text) or that nobody wants; 0 = 1 minute */
+	int stall_ms; /* no byte of a streamed body arrives, or of a plain answer leaves; 0 = 10 minutes. Streams out may wait for ever */
+	struct http_budget *budget; /* NULL = none */
+	void (*idle)(
+		void *ctx,
+		bool idle); /* true while no request is being worked on, from before its head; NULL = nobody asks */
+	void *idle_ctx;
 };
 /* Takes fd. Runs the keep-alive loop in the calling thread until the peer leaves, a rule is broken or the connection is detached.
  * opts may be NULL. Each request gets exactly one response: when the handler writes none, 500. */
 void http_serve_conn(int fd, const struct http_serve_opts *opts, http_handler *handler, void *ctx);
 
 /* Request body. The first read sends "100 Continue" where the client waits for it. */
-ssize_t http_body_read(struct http_conn *c, void *buf, size_t n); /* 0 = end; -EPROTO malformed or cut off, -errno */
-/* Whole body, NUL-terminated; -EFBIG over max. "" when there is none. */
+ssize_t http_body_read(struct http_conn *c, void *buf,
+		       size_t n); /* 0 = end; -EPROTO malformed or cut off, -ETIMEDOUT too slow, -errno */
+/* Whole body, NUL-terminated; -EFBIG over max, -ENOBUFS when the connections' common budget is used up. "" when there is none. */
 int http_body_text(struct http_conn *c, size_t max, char **ret, size_t *ret_n);
 
 /* Response: set headers, then exactly one of http_reply, http_stream_begin.., http_hijack_head. A failed write (-EPIPE) ends the connection

@@ -209,6 +209,7 @@ static bool drain(struct http_conn *c)
 
 	if (body_too_long_to_drain(c))
 		return false;
+	http_conn_hurry(c);
 	while (c->body != BODY_NONE && total < DRAIN_MAX) {
 		ssize_t got = http_body_read(c, waste, sizeof waste);
 
@@ -249,7 +250,11 @@ static bool serve_one(struct http_conn *c, const struct http_serve_opts *opts, h
 	c->progress = REPLY_NONE;
 	c->head_only = c->chunked_out = c->want_continue = false;
 	c->body = BODY_NONE;
+	if (opts->idle)
+		opts->idle(opts->idle_ctx, true);
 	head = http_conn_read_head(c, opts->idle_ms, opts->head_ms);
+	if (opts->idle)
+		opts->idle(opts->idle_ctx, false);
 	if (head == 0 || c->error || (head == -ETIMEDOUT && c->in.len == c->pos))
 		return false;
 	if (head < 0) {
@@ -264,6 +269,7 @@ static bool serve_one(struct http_conn *c, const struct http_serve_opts *opts, h
 	}
 	run_handler(c, &rq, handler, ctx);
 	http_request_done(&rq);
+	http_conn_pay_back(c);
 	return !c->taken && !c->error && !c->body_error && c->keep_alive && drain(c);
 }
 
@@ -290,6 +296,9 @@ void http_serve_conn(int fd, const struct http_serve_opts *opts, http_handler *h
 	c->minor = 1;
 	if (!o.head_ms)
 		o.head_ms = 5 * 60 * 1000;
+	c->body_ms = o.body_ms ? o.body_ms : 60 * 1000;
+	c->stall_ms = o.stall_ms ? o.stall_ms : 10 * 60 * 1000;
+	c->budget = o.budget;
 	while (serve_one(c, &o, handler, ctx))
 		;
 	if (!c->taken && !c->error)

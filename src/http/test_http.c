@@ -2,6 +2,7 @@
 #include "http/http.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@ struct server {
 	bool joined;
 	int fd, client;
 	struct http_serve_opts opts;
+	struct http_budget budget;
 	int taken; /* fd after a hijack */
 	struct strb unread;
 	int calls;
@@ -33,13 +35,29 @@ static void handle(struct http_conn *c, const struct http_request *rq, void *ctx
 		int r = http_body_text(c, 1 << 20, &body, &n);
 
 		if (r < 0)
-			(void)http_reply(c, r == -EFBIG ? 413 : 400, "text/plain", "bad body", 8);
+			(void)http_reply(c,
+					 r == -EFBIG       ? 413
+					 : r == -ETIMEDOUT ? 408
+					 : r == -ENOBUFS   ? 503
+							   : 400,
+					 "text/plain", "bad body", 8);
 		else
 			(void)http_reply(c, 200, "text/plain", body, n);
 	} else if (streq(rq->path, "/stream")) {
 		(void)http_stream_begin(c, 200, "text/plain");
 		for (int i = 0; i < 1000; i++)
 			(void)http_stream_write(c, "0123456789", 10);
+	} else if (streq(rq->path, "/take")) { /* a body that is passed on as it comes */
+		char buf[256];
+		ssize_t got;
+
+		while ((got = http_body_read(c, buf, sizeof buf)) > 0)
+			n += (size_t)got;
+		(void)http_reply(c, got < 0 ? 408 : 200, "text/plain", "taken", 5);
+	} else if (streq(rq->path, "/big")) {
+		AUTO_FREE char *big = xcalloc(1, 8 << 20);
+
+		(void)http_reply(c, 200, "text/plain", big, 8 << 20);
 	} else if (streq(rq->path, "/hijack")) {
 		(void)http_hijack_head(c, "application/vnd.docker.raw-stream");
 		(void)http_detach(c, &s->taken, &s->unread);
@@ -72,6 +90,10 @@ static int setup(void **state)
 	s->client = pair[1];
 	s->taken = -1;
 	s->opts.head_ms = 400;
+	s->opts.body_ms = 300;
+	s->opts.stall_ms = 600;
+	s->budget = (struct http_budget){ .left = 40000 };
+	s->opts.budget = &s->budget;
 	assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
 	*state = s;
 	return 0;
@@ -221,6 +243,96 @@ static void test_too_large_body_is_refused_before_it_comes(void **state)
 	AUTO_FREE char *all = rest(s);
 
 	assert_ptr_equal(strstr(all, "HTTP/1.1 413"), all);
+}
+
+/* One byte at a time, as long as the server listens; the time that took. */
+static int64_t drip(struct server *s, int pause_ms)
+{
+	int64_t begin = time_mono_ns();
+	struct pollfd p = { .fd = s->client, .events = POLLIN };
+
+	while (time_mono_ns() - begin < 5000000000LL && poll(&p, 1, pause_ms) == 0)
+		if (send(s->client, "1", 1, MSG_NOSIGNAL) < 0)
+			break;
+	return (time_mono_ns() - begin) / 1000000;
+}
+
+static void test_a_body_that_drips_times_out_as_a_whole(void **state)
+{
+	struct server *s = *state;
+
+	raw(s, "POST /echo HTTP/1.1\r\nHost: d\r\nContent-Length: 1000\r\n\r\n");
+	assert_in_range(drip(s, 20), 250, 2000);
+	AUTO_FREE char *all = rest(s);
+
+	assert_ptr_equal(strstr(all, "HTTP/1.1 408"), all);
+	assert_non_null(strstr(all, "Connection: close"));
+}
+
+static void test_a_chunked_body_that_stops_times_out(void **state)
+{
+	struct server *s = *state;
+
+	raw(s, "POST /echo HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab");
+	AUTO_FREE char *all = rest(s);
+
+	assert_ptr_equal(strstr(all, "HTTP/1.1 408"), all);
+}
+
+static void test_a_body_nobody_reads_is_waited_for_only_so_long(void **state)
+{
+	struct server *s = *state;
+
+	raw(s, "POST /x HTTP/1.1\r\nHost: d\r\nContent-Length: 1000\r\n\r\n");
+	assert_in_range(drip(s, 20), 0, 2000); /* the answer comes at once */
+	AUTO_FREE char *all = rest(s);         /* and the server's end soon after */
+
+	assert_ptr_equal(strstr(all, "HTTP/1.1 404"), all);
+}
+
+static void test_a_streamed_body_may_drip_but_not_stop(void **state)
+{
+	struct server *s = *state;
+	int64_t begin = time_mono_ns();
+
+	raw(s, "POST /take HTTP/1.1\r\nHost: d\r\nContent-Length: 1000\r\n\r\n");
+	for (int i = 0; i < 10; i++) { /* longer than a whole body may take, longer than a stall, never still */
+		(void)usleep(80000);
+		raw(s, "1");
+	}
+	AUTO_FREE char *all = rest(s);
+
+	assert_ptr_equal(strstr(all, "HTTP/1.1 408"), all);
+	assert_true(time_mono_ns() - begin > 1300 * 1000000LL);
+}
+
+static void test_a_client_that_does_not_read_its_answer_is_left(void **state)
+{
+	struct server *s = *state;
+
+	raw(s, "GET /big HTTP/1.1\r\nHost: d\r\n\r\n");
+	join(s); /* comes back though nobody reads */
+	assert_int_equal(s->calls, 1);
+}
+
+static void test_bodies_share_a_budget(void **state)
+{
+	struct server *s = *state;
+	AUTO_FREE char *body = xcalloc(1, 200001);
+
+	memset(body, 'x', 200000);
+	raw(s, "POST /echo HTTP/1.1\r\nHost: d\r\nContent-Length: 60000\r\n\r\n");
+	body[60000] = 0;
+	raw(s, body);
+	body[60000] = 'x';
+	raw(s, "POST /echo HTTP/1.1\r\nHost: d\r\nContent-Length: 200000\r\n\r\n");
+	(void)send(s->client, body, 200000, MSG_NOSIGNAL | MSG_DONTWAIT);
+	AUTO_FREE char *all = rest(s);
+
+	assert_ptr_equal(strstr(all, "HTTP/1.1 200"), all);
+	assert_int_equal(count(all, "HTTP/1.1 503"), 1);
+	join(s);
+	assert_int_equal(s->budget.left, 40000); /* all of it is given back */
 }
 
 static void test_silent_handler_gives_500(void **state)
@@ -418,6 +530,12 @@ int main(int argc, char **argv)
 		ON_SOCKET(test_continue_is_sent_only_when_the_body_is_wanted),
 		ON_SOCKET(test_continue_is_sent_before_the_body),
 		ON_SOCKET(test_too_large_body_is_refused_before_it_comes),
+		ON_SOCKET(test_a_body_that_drips_times_out_as_a_whole),
+		ON_SOCKET(test_a_chunked_body_that_stops_times_out),
+		ON_SOCKET(test_a_body_nobody_reads_is_waited_for_only_so_long),
+		ON_SOCKET(test_a_streamed_body_may_drip_but_not_stop),
+		ON_SOCKET(test_a_client_that_does_not_read_its_answer_is_left),
+		ON_SOCKET(test_bodies_share_a_budget),
 		ON_SOCKET(test_silent_handler_gives_500),
 		ON_SOCKET(test_old_http_streams_until_close),
 		ON_SOCKET(test_head_gets_no_body),

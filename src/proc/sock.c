@@ -78,7 +78,7 @@ int sock_listen(int dir, const char *name, int type, mode_t mode)
 		if (unlinkat(dir, name, 0) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
 			return -errno;
 	}
-	if (fchmodat(dir, name, mode, 0) < 0 || listen(fd, 128) < 0)
+	if (fchmodat(dir, name, mode, 0) < 0 || listen(fd, SOMAXCONN) < 0)
 		return -errno;
 	return TAKE_FD(fd);
 }

@@ -62,7 +62,7 @@ int worker_answer(struct worker *w, uint16_t want, struct msg *ret, struct err *
 		uint32_t kind = msg_get_u32(&rd), number = msg_get_u32(&rd);
 		const char *text = msg_get_str(&rd);
 
-		if (kind < ERR_SYSTEM || kind > ERR_NOT_IMPLEMENTED)
+		if (kind < ERR_SYSTEM || kind > ERR_TIMEOUT)
 			kind = ERR_SYSTEM;
 		r = err_set(e, (enum err_kind)kind, "%s", text ? text : "hoy-worker failed");
 		if (number > 0 && number < 4096) {

@@ -1,0 +1,51 @@
+"""What exists because of an engine, counted from outside: after work is done and undone the counts are those of before."""
+import os
+import time
+
+
+def _instance(data_root):
+    h = 2166136261  # as src/daemon names the bridge, table and cgroup of an engine that is not the default one
+    for byte in data_root.encode():
+        h = (h ^ byte) * 16777619 & 0xffffffff
+    return f"{h:08x}"
+
+
+def _cgroups(instance):
+    found = []
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        if f"docker-{instance}" in folder:
+            found += [os.path.join(folder, n) for n in names]
+        elif os.path.basename(folder) and folder.count("/") > 4:
+            names.clear()  # deeper ones are others'
+    return sorted(found)
+
+
+def process(engine):
+    """The daemon's own: descriptors, threads, and its memory in kB."""
+    out = engine.machine.run("sh", "-c", f"ls -l /proc/{engine.pid}/fd; echo; ls /proc/{engine.pid}/task; echo; grep ^Pss: /proc/{engine.pid}/smaps_rollup").stdout
+    fds, tasks, pss = out.split("\n\n")
+    fds = sorted(line.split(" -> ", 1)[1] for line in fds.splitlines() if " -> " in line)
+    return {"fds": len(fds), "threads": len(tasks.split())}, int(pss.split()[1]), fds
+
+
+def outside(engine):
+    """Everything else that could be left over."""
+    run = engine.machine.run
+    return {
+        "processes": sorted(n for _, n in engine.machine.procs().values() if n not in ("ps", "nsenter", "python3")),
+        "mounts": [line.split()[1] for line in run("cat", f"/proc/{engine.pid}/mounts").stdout.splitlines()],
+        "links": sorted(line.split(":")[1].split("@")[0].strip() for line in run("ip", "-o", "link").stdout.splitlines()),
+        "nft": [line.strip() for line in run("nft", "list", "ruleset").stdout.splitlines() if "counter" not in line],
+        "cgroups": _cgroups(_instance(f"{engine.folder}/data")),
+        "files": sorted(f for f in run("find", f"{engine.folder}/data", f"{engine.folder}/exec", "-maxdepth", "4").stdout.splitlines() if "hoy.db" not in f),
+    }
+
+
+def settles(look, want, timeout=10):
+    """Polls until look() == want; returns what it was last, for the assertion to show."""
+    end = time.monotonic() + timeout
+    while True:
+        have = look()
+        if have == want or time.monotonic() > end:
+            return have
+        time.sleep(0.1)
