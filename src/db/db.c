@@ -24,6 +24,7 @@ struct waiting { /* on the committing thread's stack */
 
 struct db {
 	sqlite3 *sql; /* used with sql_lock held */
+	char *names[DB_TABLES];
 	pthread_mutex_t sql_lock;
 	pthread_mutex_t lock; /* guards the queue */
 	pthread_cond_t work, done;
@@ -60,8 +61,8 @@ static int apply(struct db *db, const struct db_batch *b, struct err *e)
 		sql = b->v[i].text
 			      ? xasprintf(
 					"INSERT INTO %s(key, doc) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET doc=?2",
-					table_names[b->v[i].table])
-			      : xasprintf("DELETE FROM %s WHERE key=?1", table_names[b->v[i].table]);
+					db->names[b->v[i].table])
+			      : xasprintf("DELETE FROM %s WHERE key=?1", db->names[b->v[i].table]);
 		if (sqlite3_prepare_v2(db->sql, sql, -1, &s, NULL) != SQLITE_OK)
 			return refuse(db, e, "prepare");
 		(void)sqlite3_bind_text(s, 1, b->v[i].key, -1, SQLITE_STATIC);
@@ -181,6 +182,36 @@ static int check_version(struct db *db, struct err *e)
 	return 0;
 }
 
+static int make_table(struct db *db, enum db_table table, struct err *e)
+{
+	AUTO_FREE char *sql = xasprintf(
+		"CREATE TABLE IF NOT EXISTS %s(key TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID",
+		db->names[table]);
+
+	return run(db, sql, e);
+}
+
+int db_scope(struct db *db, const char *driver, struct err *e)
+{
+	static const enum db_table scoped[] = { DB_IMAGES, DB_REFERENCES, DB_LAYERS };
+	int r = 0;
+
+	if (streq(driver, "overlay2"))
+		return 0;
+	pthread_mutex_lock(&db->sql_lock);
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(scoped); i++) {
+		char **name = &db->names[scoped[i]];
+
+		free(*name);
+		*name = xasprintf("%s_%s", table_names[scoped[i]], driver);
+		for (char *p = *name; *p; p++)
+			*p = *p == '-' ? '_' : *p;
+		r = make_table(db, scoped[i], e);
+	}
+	pthread_mutex_unlock(&db->sql_lock);
+	return r;
+}
+
 int db_open(const char *dir_path, struct db **ret, struct err *e)
 {
 	AUTO_FREE char *path = path_join(dir_path, "hoy.db");
@@ -189,6 +220,8 @@ int db_open(const char *dir_path, struct db **ret, struct err *e)
 
 	db->last = &db->first;
 	db->reserve = xasprintf("%s-reserve", path);
+	for (enum db_table i = 0; i < DB_TABLES; i++)
+		db->names[i] = xstrdup(table_names[i]);
 	(void)pthread_mutex_init(&db->lock, NULL);
 	(void)pthread_mutex_init(&db->sql_lock, NULL);
 	(void)pthread_cond_init(&db->work, NULL);
@@ -203,13 +236,8 @@ int db_open(const char *dir_path, struct db **ret, struct err *e)
 			"PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 			"PRAGMA cache_size=-256; PRAGMA journal_size_limit=1048576; PRAGMA wal_autocheckpoint=256;",
 			e);
-	for (size_t i = 0; r == 0 && i < DB_TABLES; i++) {
-		AUTO_FREE char *sql = xasprintf(
-			"CREATE TABLE IF NOT EXISTS %s(key TEXT PRIMARY KEY, doc TEXT NOT NULL) WITHOUT ROWID",
-			table_names[i]);
-
-		r = run(db, sql, e);
-	}
+	for (enum db_table i = 0; r == 0 && i < DB_TABLES; i++)
+		r = make_table(db, i, e);
 	if (r == 0) {
 		r = -pthread_create(&db->writer, NULL, writer_main, db);
 		db->has_writer = r == 0;
@@ -238,6 +266,8 @@ void db_close(struct db *db)
 		(void)pthread_join(db->writer, NULL);
 	}
 	(void)sqlite3_close(db->sql);
+	for (enum db_table i = 0; i < DB_TABLES; i++)
+		free(db->names[i]);
 	free(db->reserve);
 	free(db);
 }
@@ -308,7 +338,7 @@ int db_del_one(struct db *db, enum db_table table, const char *key, struct err *
 int db_each(struct db *db, enum db_table table, int (*f)(void *ctx, const char *key, const char *text, struct err *e),
 	    void *ctx, struct err *e)
 {
-	AUTO_FREE char *sql = xasprintf("SELECT key, doc FROM %s ORDER BY key", table_names[table]);
+	AUTO_FREE char *sql = xasprintf("SELECT key, doc FROM %s ORDER BY key", db->names[table]);
 	sqlite3_stmt *s = NULL;
 	int r = 0, code = SQLITE_DONE;
 
@@ -326,7 +356,7 @@ int db_each(struct db *db, enum db_table table, int (*f)(void *ctx, const char *
 
 int db_get(struct db *db, enum db_table table, const char *key, char **ret_text, struct err *e)
 {
-	AUTO_FREE char *sql = xasprintf("SELECT doc FROM %s WHERE key=?1", table_names[table]);
+	AUTO_FREE char *sql = xasprintf("SELECT doc FROM %s WHERE key=?1", db->names[table]);
 	sqlite3_stmt *s = NULL;
 	int r = 0, code;
 
@@ -340,7 +370,7 @@ int db_get(struct db *db, enum db_table table, const char *key, char **ret_text,
 			*ret_text = xstrdup((const char *)sqlite3_column_text(s, 0));
 		else
 			r = code == SQLITE_DONE
-				    ? err_set(e, ERR_NOT_FOUND, "no document %s in %s", key, table_names[table])
+				    ? err_set(e, ERR_NOT_FOUND, "no document %s in %s", key, db->names[table])
 				    : refuse(db, e, "read");
 	}
 	(void)sqlite3_finalize(s);

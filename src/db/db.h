@@ -22,6 +22,9 @@ enum db_table {
 struct db;
 /* Creates hoy.db in dir when it is missing; refuses a file made by a newer major schema. path is dir's path (SQLite wants names). */
 int db_open(const char *dir_path, struct db **ret, struct err *e);
+/* Storage drivers keep images, references and layers apart: from here on these three tables are those of this driver. overlay2's
+ * are the ones without a suffix. Before anything is read from them; may be called once. */
+int db_scope(struct db *db, const char *driver, struct err *e);
 void db_close(struct db *db); /* commits what is pending; NULL is fine */
 
 struct db_batch { /* zero-initialised; owned strings */

@@ -98,6 +98,21 @@ static void firewall(struct engine *en, struct docker_info *r)
 	net_status_done(&s);
 }
 
+static void storage(struct engine *en, struct docker_info *r)
+{
+	AUTO_STRMAP struct strmap rows = { 0 };
+	AUTO_STRV struct strv others = { 0 };
+
+	store_status(en->store, &rows);
+	for (size_t i = 0; i < rows.n; i++)
+		add_status(r, rows.v[i].k, rows.v[i].v);
+	store_other_drivers(en->store, &others);
+	for (size_t i = 0; i < others.n; i++)
+		strv_addf(&r->warnings,
+			  "WARNING: images of storage driver %s are kept, but not seen while hoyd runs with %s",
+			  others.v[i], r->driver);
+}
+
 int engine_info(struct engine *en, struct docker_info *r, struct err *e UNUSED)
 {
 	static const char *const logs[] = { "json-file", "none" };
@@ -111,7 +126,7 @@ int engine_info(struct engine *en, struct docker_info *r, struct err *e UNUSED)
 	count_containers(en, r);
 	r->images = (int64_t)image_count(en->images);
 	r->driver = xstrdup(store_driver(en->store));
-	add_status(r, "Backing Filesystem", store_backing(en->store));
+	storage(en, r);
 	strv_add(&r->plugins.volume, "local");
 	for (size_t i = 0; i < ARRAY_LEN(networks); i++)
 		strv_add(&r->plugins.network, networks[i]);

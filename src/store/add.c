@@ -20,7 +20,7 @@ static int mark_opaque(struct store *s, int diff, int list, struct err *e)
 	if (r < 0)
 		return err_sys(e, r, "reading hoy-worker's answer");
 	for (const char *p = text; p < text + n; p += strlen(p) + 1) {
-		r = s->driver->opaque(s, diff, p);
+		r = s->driver->opaque ? s->driver->opaque(s, diff, p) : -EBADMSG;
 		if (r < 0)
 			return err_sys(e, r, "marking %.200s opaque", p);
 	}
@@ -49,6 +49,7 @@ static int unpack(struct store *s, const struct store_blob *blob, int diff, stru
 	if (r < 0)
 		return r;
 	msg_put_str(&body, blob->what);
+	msg_put_u32(&body, s->driver->unpack);
 	r = worker_start(s->worker, "unpack", WORKER_UNPACK, &body, (int[]){ pump.worker_end, diff }, 2, &w, e);
 	if (r == 0)
 		r = pump_run(&pump, e);
@@ -100,18 +101,26 @@ static int settle(struct store *s, const char *name, const struct store_layer *l
 static int make(struct store *s, const char *parent, const struct store_blob *blob, const char *name,
 		struct store_layer *ret, struct err *e)
 {
+	AUTO_FREE char *below = layer_name(s, parent);
 	struct unpacked u = { 0 };
 	AUTO_FD int dir = -1;
 	AUTO_FD int diff = -1;
 	char chain[DIGEST_TEXT];
 	int r;
 
-	if (mkdirat(s->tmp, name, 0710) < 0 || (dir = dir_open(s->tmp, name)) < 0 || mkdirat(dir, "diff", 0755) < 0 ||
-	    (diff = dir_open(dir, "diff")) < 0)
+	if (mkdirat(s->tmp, name, 0710) < 0 || (dir = dir_open(s->tmp, name)) < 0)
 		return err_sys(e, -errno, "making a directory for a layer");
+	r = s->driver->layer_make(s, dir, below, e);
+	if (r < 0)
+		return r;
+	diff = dir_open(dir, "diff");
+	if (diff < 0)
+		return err_sys(e, diff, "opening a directory for a layer");
 	r = unpack(s, blob, diff, &u, e);
 	if (r == 0)
 		r = verify(blob, &u, e);
+	if (r == 0 && s->driver->layer_seal)
+		r = s->driver->layer_seal(s, dir, e);
 	if (r < 0)
 		return r;
 	chain_id(parent, u.diff_id, chain);

@@ -13,6 +13,8 @@ struct store {
 	int layers, tmp; /* directory descriptors */
 	struct db *db;
 	const struct driver *driver;
+	void *driver_data; /* the driver's own */
+	char *layers_path; /* absolute path of the driver's folder */
 
 	/* guarded by lock; never held across I/O */
 	pthread_mutex_t lock;
@@ -35,19 +37,48 @@ struct store {
 	bool reaping, stop;
 };
 
-/* A way to make root file systems of layers. All functions may be called by several threads. */
+/* A way to keep layers and to make root file systems of them. Functions may be called by several threads and hold no lock.
+ *
+ * A layer is made in a stage, a directory tmp/<name>, and lies in <folder>/<name> once it is moved there. The driver owns what is
+ * called "diff" in both; other names beside it (recipe, ...) are not its business. Names are directories below the folder. */
 struct driver {
 	const char *name;
-	int (*probe)(const struct store *s, struct err *e); /* does it work on this file system? */
-	int (*rw_make)(struct store *s, const char *name, uint32_t uid, uint32_t gid);
-	/* lowers: directories relative to layers/, top first */
-	void (*rootfs)(const struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret);
-	int (*opaque)(const struct store *s, int diff, const char *path); /* hides what lower layers have there */
+	const char *
+		folder; /* below the data root; each driver has one of its own, so that none touches another's layers */
+	bool automatic; /* may be chosen without being asked for */
+	bool whole_trees; /* a layer is the whole tree up to it: made on top of a copy of its parent, so the parent must be there
+			   * first (layers of one image one after the other). Otherwise a layer is what its archive says, and any
+			   * number can be made at once, in any order. A container's changes are found accordingly (store_rw_diff) */
+	uint32_t unpack; /* enum worker_form: what the worker makes of an archive in stage/diff */
+	int (*probe)(const struct store *s, struct err *e); /* does it work on this kernel and this file system? */
+	/* Makes stage/diff for the worker: empty, or with a copy of the layer `parent` (NULL: none). */
+	int (*layer_make)(struct store *s, int stage, const char *parent, struct err *e);
+	/* After the worker: hides what lower layers have at path. NULL: archives leave no such marks. */
+	int (*opaque)(const struct store *s, int diff, const char *path);
+	/* The layer in the stage is complete; what is still missing is written through. NULL: nothing to do. */
+	int (*layer_seal)(struct store *s, int stage, struct err *e);
+	/* A directory to read a layer through (pack, verify): its own files, or its whole tree (whole_trees). A descriptor or -errno */
+	int (*layer_dir)(struct store *s, const char *name, struct err *e);
+	int (*rw_make)(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
+	/* lowers: names of the layers, top first, the init layer last */
+	int (*rootfs)(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret,
+		      struct err *e);
+	/* Directories in Docker's words for inspect; NULL: none are shown */
+	void (*graph_data)(const struct store *s, const char *rw_name, const struct strv *lowers, struct strmap *ret);
+	void (*status)(const struct store *s, struct strmap *ret); /* rows of `docker info`, in its order */
+	void (*close)(struct store *s);                            /* frees s->driver_data. NULL: nothing to do */
 };
 extern const struct driver driver_overlay;
+int driver_pick(struct store *s, const char *want,
+		struct err *e); /* drivers.c; NULL: prefers one that has data, then the first that works */
+void drivers_elsewhere(const struct store *s, struct strv *ret); /* names of other drivers that have layers here */
+int plain_layer_make(struct store *s, int stage, const char *parent, struct err *e); /* an empty directory stage/diff */
+int plain_layer_dir(struct store *s, const char *name, struct err *e);               /* <folder>/<name>/diff */
+int upper_rw_make(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
 
 #define INIT_LAYER "init"
 struct store_layer *layer_find(struct store *s, const char *chain); /* lock held */
+char *layer_name(struct store *s, const char *chain);               /* its directory; yours; NULL where there is none */
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */
 void busy_leave(struct store *s, const char *chain);                /* lock held */
 void layer_copy(struct store_layer *to, const struct store_layer *from);
@@ -55,6 +86,7 @@ void layer_publish(struct store *s, struct store_layer *l); /* lock held; takes 
 int layer_record(struct store *s, const struct store_layer *l, struct err *e);
 int layers_load(struct store *s, struct err *e);
 int init_layer_make(struct store *s, struct err *e);
+void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
 char *name_new(void);
 
 void doom(struct store *s, int dir, const char *name); /* dir/name goes to tmp/ and is deleted by and by */

@@ -25,16 +25,17 @@ static void rw_publish(struct store *s, const char *name, const char *top)
 
 int store_rw_create(struct store *s, const char *top, uint32_t uid, uint32_t gid, char **ret_name, struct err *e)
 {
-	AUTO_FREE char *name = name_new();
+	AUTO_FREE char *name = name_new(), *below = NULL;
 	int r = store_layer_ref(s, top, e);
 
 	if (r < 0)
 		return r;
-	r = s->driver->rw_make(s, name, uid, gid);
+	below = layer_name(s, top);
+	r = s->driver->rw_make(s, name, below, uid, gid, e);
 	if (r < 0) {
 		doom(s, s->layers, name);
 		store_layer_unref(s, top);
-		return err_sys(e, r, "making a container's layer");
+		return r;
 	}
 	rw_publish(s, name, top);
 	*ret_name = TAKE_PTR(name);
@@ -51,12 +52,14 @@ int store_rw_claim(struct store *s, const char *name, const char *top, struct er
 	if (r < 0)
 		return r;
 	if (faccessat(s->layers, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+		AUTO_FREE char *below = layer_name(s, top);
+
 		/* Its record is durable and it is not: power went before anything was written to it. */
 		log_warn("layer %s of a container is missing: made anew, empty", name);
-		r = s->driver->rw_make(s, name, 0, 0);
+		r = s->driver->rw_make(s, name, below, 0, 0, e);
 		if (r < 0) {
 			store_layer_unref(s, top);
-			return err_sys(e, r, "making a container's layer anew");
+			return r;
 		}
 	}
 	rw_publish(s, name, top);
@@ -102,14 +105,14 @@ void store_rootfs_done(struct store_rootfs *r)
 	*r = (struct store_rootfs){ 0 };
 }
 
-/* Directories of a chain, top first; the init layer is the lowest of all (see init_layer_make). */
-static void chain_dirs(struct store *s, const char *chain, struct strv *ret)
+/* Names of a chain's layers, top first. */
+static void chain_names(struct store *s, const char *chain, struct strv *ret)
 {
 	const struct store_layer *l;
 
 	pthread_mutex_lock(&s->lock);
 	for (; chain && (l = layer_find(s, chain)); chain = l->parent)
-		strv_addf(ret, "%s/diff", l->name);
+		strv_add(ret, l->name);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -127,45 +130,61 @@ static int rw_top(struct store *s, const char *name, char **ret, struct err *e)
 int store_rootfs(struct store *s, const char *rw_name, struct store_rootfs *ret, struct err *e)
 {
 	AUTO_STRV struct strv lowers = { 0 };
-	struct store_rootfs root = { 0 };
 	AUTO_FREE char *top = NULL;
 	int r = rw_top(s, rw_name, &top, e);
 
 	if (r < 0)
 		return r;
-	chain_dirs(s, top, &lowers);
-	strv_add(&lowers, INIT_LAYER "/diff");
-	s->driver->rootfs(s, rw_name, &lowers, &root);
-	*ret = root;
+	chain_names(s, top, &lowers);
+	strv_add(&lowers, INIT_LAYER); /* the lowest of all: see init_layer_make */
+	return s->driver->rootfs(s, rw_name, &lowers, ret, e);
+}
+
+void store_diff_done(struct store_diff *d)
+{
+	fd_closep(&d->tree);
+	fd_closep(&d->base);
+	strv_done(&d->ignore);
+}
+
+int store_rw_diff(struct store *s, const char *name, struct store_diff *ret, struct err *e)
+{
+	AUTO_FREE char *top = NULL, *below = NULL, *path = path_join(name, "diff");
+	struct store_diff d = { .tree = -1, .base = -1, .compare = s->driver->whole_trees };
+	int r = rw_top(s, name, &top, e);
+
+	if (r < 0)
+		return r;
+	d.tree = dir_open(s->layers, path);
+	if (d.tree < 0)
+		return err_sys(e, d.tree, "opening a container's layer");
+	below = layer_name(s, top);
+	if (d.compare && below) {
+		d.base = s->driver->layer_dir(s, below, e);
+		if (d.base < 0) {
+			r = d.base;
+			store_diff_done(&d);
+			return r;
+		}
+	}
+	if (d.compare)
+		init_layer_paths(&d.ignore);
+	*ret = d;
 	return 0;
 }
 
 int store_graph_data(struct store *s, const char *rw_name, const char *chain, struct strmap *ret, struct err *e)
 {
 	AUTO_FREE char *top = rw_name ? NULL : xstrdup(chain);
-	AUTO_STRV struct strv dirs = { 0 };
-	AUTO_STRB struct strb lower = STRB_INIT;
-	size_t first = rw_name ? 0 : 1;
+	AUTO_STRV struct strv names = { 0 };
 	int r = rw_name ? rw_top(s, rw_name, &top, e) : 0;
 
 	if (r < 0)
 		return r;
-	chain_dirs(s, top, &dirs);
+	chain_names(s, top, &names);
 	if (rw_name)
-		strv_add(&dirs, INIT_LAYER "/diff");
-	for (size_t i = first; i < dirs.n; i++)
-		strb_addf(&lower, "%s%s/layers/%s", i > first ? ":" : "", s->root, dirs.v[i]);
-	if (rw_name || dirs.n) {
-		AUTO_FREE char *name = rw_name ? xstrdup(rw_name) : xstrndup(dirs.v[0], strlen(dirs.v[0]) - 5);
-		AUTO_FREE char *merged = xasprintf("%s/layers/%s/merged", s->root, name);
-		AUTO_FREE char *upper = xasprintf("%s/layers/%s/diff", s->root, name);
-		AUTO_FREE char *work = xasprintf("%s/layers/%s/work", s->root, name);
-
-		if (lower.len)
-			strmap_set(ret, "LowerDir", strb_str(&lower));
-		strmap_set(ret, "MergedDir", merged);
-		strmap_set(ret, "UpperDir", upper);
-		strmap_set(ret, "WorkDir", work);
-	}
+		strv_add(&names, INIT_LAYER);
+	if (s->driver->graph_data && (rw_name || names.n))
+		s->driver->graph_data(s, rw_name, &names, ret);
 	return 0;
 }

@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-static const struct driver *const drivers[] = { &driver_overlay };
-
 char *name_new(void)
 {
 	char id[65];
@@ -16,34 +14,23 @@ char *name_new(void)
 	return xstrndup(id, 12);
 }
 
-static int pick_driver(struct store *s, const char *want, struct err *e)
-{
-	struct err last = ERR_INIT;
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++) {
-		if (want && !streq(want, drivers[i]->name) && !(streq(want, "overlay") && i == 0))
-			continue;
-		r = drivers[i]->probe(s, &last);
-		if (r == 0) {
-			s->driver = drivers[i];
-			return 0;
-		}
-	}
-	if (r == 0)
-		return err_set(e, ERR_INVALID, "error initializing graphdriver: driver not supported: %s", want);
-	if (e)
-		*e = last;
-	return r;
-}
-
 /* Files that every container gets mounts on. Docker makes such a layer per container on top of the image; ours is one for all and
  * lies at the bottom: what the image has itself wins, and `docker diff` sees neither. */
+static const char *const init_dirs[] = { "dev", "dev/pts", "dev/shm", "proc", "sys", "etc" };
+static const char *const init_files[] = { ".dockerenv", "etc/resolv.conf", "etc/hosts", "etc/hostname", "dev/console" };
+#define INIT_MTAB "etc/mtab"
+
+void init_layer_paths(struct strv *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(init_dirs); i++)
+		strv_add(ret, init_dirs[i]);
+	for (size_t i = 0; i < ARRAY_LEN(init_files); i++)
+		strv_add(ret, init_files[i]);
+	strv_add(ret, INIT_MTAB);
+}
+
 int init_layer_make(struct store *s, struct err *e)
 {
-	static const char *const dirs[] = { "dev/pts", "dev/shm", "proc", "sys", "etc" };
-	static const char *const files[] = { ".dockerenv", "etc/resolv.conf", "etc/hosts", "etc/hostname",
-					     "dev/console" };
 	AUTO_FD int fd = -1;
 	int r;
 
@@ -53,11 +40,11 @@ int init_layer_make(struct store *s, struct err *e)
 	r = dir_make(s->tmp, INIT_LAYER "/diff", 0755);
 	if (r == 0)
 		r = fd = dir_open(s->tmp, INIT_LAYER "/diff");
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(dirs); i++)
-		r = dir_make(fd, dirs[i], 0755);
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(files); i++)
-		r = file_write(fd, files[i], "", 0, 0755);
-	if (r >= 0 && symlinkat("/proc/mounts", fd, "etc/mtab") < 0)
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(init_dirs); i++)
+		r = dir_make(fd, init_dirs[i], 0755);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(init_files); i++)
+		r = file_write(fd, init_files[i], "", 0, 0755);
+	if (r >= 0 && symlinkat("/proc/mounts", fd, INIT_MTAB) < 0)
 		r = -errno;
 	if (r >= 0 && (syncfs(fd) < 0 || renameat(s->tmp, INIT_LAYER, s->layers, INIT_LAYER) < 0))
 		r = -errno;
@@ -80,17 +67,35 @@ static int empty_tmp(struct store *s)
 	return 0;
 }
 
-static int open_dirs(struct store *s, struct err *e)
+static int open_tmp(struct store *s, struct err *e)
 {
-	AUTO_FREE char *layers = path_join(s->root, "layers");
 	AUTO_FREE char *tmp = path_join(s->root, "tmp");
-	int r = dir_make(AT_FDCWD, layers, 0710);
+	int r = dir_make(AT_FDCWD, tmp, 0700);
 
-	if (r == 0)
-		r = dir_make(AT_FDCWD, tmp, 0700);
-	if (r < 0 || (r = s->layers = dir_open(AT_FDCWD, layers)) < 0 || (r = s->tmp = dir_open(AT_FDCWD, tmp)) < 0)
-		return err_sys(e, r, "opening %s", s->root);
+	if (r < 0 || (r = s->tmp = dir_open(AT_FDCWD, tmp)) < 0)
+		return err_sys(e, r, "opening %s", tmp);
 	return 0;
+}
+
+static int open_layers(struct store *s, struct err *e)
+{
+	int r;
+
+	s->layers_path = path_join(s->root, s->driver->folder);
+	r = dir_make(AT_FDCWD, s->layers_path, 0710);
+	if (r < 0 || (r = s->layers = dir_open(AT_FDCWD, s->layers_path)) < 0)
+		return err_sys(e, r, "opening %s", s->layers_path);
+	return db_scope(s->db, s->driver->name, e);
+}
+
+static void say_others(const struct store *s)
+{
+	AUTO_STRV struct strv others = { 0 };
+
+	drivers_elsewhere(s, &others);
+	for (size_t i = 0; i < others.n; i++)
+		log_warn("images of storage driver %s are kept, but not seen while hoyd runs with %s", others.v[i],
+			 s->driver->name);
 }
 
 int store_open(const struct store_opts *o, struct store **ret, struct err *e)
@@ -106,11 +111,15 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
 	pthread_cond_init(&s->settled, NULL);
 	pthread_mutex_init(&s->reap_lock, NULL);
 	pthread_cond_init(&s->reap_wake, NULL);
-	r = open_dirs(s, e);
+	r = open_tmp(s, e);
 	if (r == 0 && (r = empty_tmp(s)) < 0)
 		r = err_sys(e, r, "emptying %s/tmp", s->root);
 	if (r == 0)
-		r = pick_driver(s, o->driver, e);
+		r = driver_pick(s, o->driver, e);
+	if (r == 0)
+		r = open_layers(s, e);
+	if (r == 0)
+		say_others(s);
 	if (r == 0)
 		r = init_layer_make(s, e);
 	if (r == 0)
@@ -163,7 +172,7 @@ int store_sweep(struct store *s, struct err *e)
 	struct dirent *x;
 
 	if (!d)
-		return err_sys(e, -errno, "reading %s/layers", s->root);
+		return err_sys(e, -errno, "reading %s", s->layers_path);
 	drop_unclaimed(s);
 	while ((x = readdir(d))) {
 		bool used;
@@ -191,11 +200,14 @@ void store_close(struct store *s)
 		free(s->rw.v[i].top);
 	}
 	free(s->rw.v);
+	if (s->driver && s->driver->close)
+		s->driver->close(s);
 	strv_done(&s->busy);
 	strv_done(&s->doomed);
 	fd_closep(&s->layers);
 	fd_closep(&s->tmp);
 	free(s->root);
+	free(s->layers_path);
 	free(s->worker);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->settled);
@@ -207,6 +219,22 @@ void store_close(struct store *s)
 const char *store_driver(const struct store *s)
 {
 	return s->driver->name;
+}
+
+void store_status(const struct store *s, struct strmap *ret)
+{
+	if (s->driver->status)
+		s->driver->status(s, ret);
+}
+
+void store_other_drivers(const struct store *s, struct strv *ret)
+{
+	drivers_elsewhere(s, ret);
+}
+
+bool store_whole_trees(const struct store *s)
+{
+	return s->driver->whole_trees;
 }
 
 const char *store_worker(const struct store *s)
@@ -226,7 +254,7 @@ const char *store_backing(const struct store *s)
 	};
 	struct statfs st;
 
-	if (fstatfs(s->layers, &st) == 0)
+	if (fstatfs(s->tmp, &st) == 0)
 		for (size_t i = 0; i < ARRAY_LEN(known); i++)
 			if ((uint32_t)st.f_type == known[i].magic)
 				return known[i].name;

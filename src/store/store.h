@@ -1,5 +1,6 @@
 /* store.h - layers on disk, and the root file systems made of them. A read-only layer is a directory layers/<name>/diff, known by its
- * chain id; a container's read-write layer is layers/<name>/{diff,work}. The only writer is hoyd; archives are unpacked by hoy-worker.
+ * chain id; a container's read-write layer is layers/<name>/{diff,work} (overlay2; what is in them is the driver's choice, and other
+ * drivers' folders are called layers-<driver>). The only writer is hoyd; archives are unpacked by hoy-worker.
  *
  * Ownership. Every layer counts its references: a child layer holds its parent, an image holds its top layer, a container's
  * read-write layer holds the top layer of its image. A read-only layer is a row of DB_LAYERS. A read-write layer has no row of its
@@ -17,7 +18,7 @@ struct store;
 struct store_opts {
 	const char *root;   /* data root, absolute; layers/ and tmp/ are made in it, tmp/ is emptied */
 	const char *worker; /* absolute path of hoy-worker */
-	const char *driver; /* "overlay2", "vfs"; NULL = the first that works here */
+	const char *driver; /* "overlay2", "vfs", ...; NULL = the one that has layers here, else the first that works */
 	struct db *db;
 };
 int store_open(const struct store_opts *o, struct store **ret, struct err *e);
@@ -25,6 +26,10 @@ int store_sweep(struct store *s, struct err *e);  /* once, after every owner has
 void store_close(struct store *s);                /* waits for deletions under way; NULL is fine */
 const char *store_driver(const struct store *s);  /* "overlay2": what `docker info` says */
 const char *store_backing(const struct store *s); /* file system below it: "extfs", "xfs", ... as Docker names them */
+void store_status(const struct store *s, struct strmap *ret); /* DriverStatus of `docker info`, in its order */
+/* Drivers keep their layers, images and names apart. Names of the others that have some here: not seen, not deleted. */
+void store_other_drivers(const struct store *s, struct strv *ret);
+bool store_whole_trees(const struct store *s); /* layers of one image must be added one after the other, lowest first */
 
 /* ---- digests (hoyd's own; big streams are hashed by workers) ---- */
 void digest_bytes(const void *p, size_t n, char ret[DIGEST_TEXT]);
@@ -48,6 +53,10 @@ void store_layer_unref(struct store *s,
 /* The same, telling which layers are gone now (chain ids, top first). */
 void store_layer_drop(struct store *s, const char *chain, struct strv *ret_gone);
 int64_t store_chain_size(struct store *s, const char *chain); /* of the layer and all below it; 0 for NULL */
+
+/* A directory to read the layer's files through, whatever the driver: a descriptor or -errno. It holds what the layer's archive
+ * brought (whiteouts as devices 0/0); where store_whole_trees() it is the whole tree up to this layer. */
+int store_layer_dir(struct store *s, const char *chain, struct err *e);
 
 struct store_source { /* bytes: a descriptor that a worker reads itself, or (fd < 0) a function called in our thread */
 	int fd;
@@ -73,6 +82,17 @@ int store_rw_claim(struct store *s, const char *name, const char *top, struct er
 void store_rw_remove(struct store *s, const char *name); /* nothing is mounted on it any more; unknown names are fine */
 int store_rw_size(struct store *s, const char *name, int64_t *ret,
 		  struct err *e); /* bytes of regular files; walks it */
+
+/* Where a container's changes are. For store_whole_trees() two trees are to be compared; then paths in `ignore` that base does
+ * not have are the engine's own (mount points), no changes. Otherwise tree is an upper directory in overlay's language. */
+struct store_diff {
+	int tree; /* directory descriptors */
+	int base; /* -1: nothing below, or not needed */
+	bool compare;
+	struct strv ignore; /* relative to the root */
+};
+void store_diff_done(struct store_diff *d);
+int store_rw_diff(struct store *s, const char *name, struct store_diff *ret, struct err *e);
 
 struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */
 	char *lower_dir;    /* absolute path of layers/ */

@@ -166,6 +166,27 @@ int store_layer_get(struct store *s, const char *chain, struct store_layer *ret,
 	return l ? 0 : err_set(e, ERR_NOT_FOUND, "layer does not exist: %s", chain);
 }
 
+char *layer_name(struct store *s, const char *chain)
+{
+	const struct store_layer *l;
+	char *name;
+
+	if (!chain)
+		return NULL;
+	pthread_mutex_lock(&s->lock);
+	l = layer_find(s, chain);
+	name = l ? xstrdup(l->name) : NULL;
+	pthread_mutex_unlock(&s->lock);
+	return name;
+}
+
+int store_layer_dir(struct store *s, const char *chain, struct err *e)
+{
+	AUTO_FREE char *name = layer_name(s, chain);
+
+	return name ? s->driver->layer_dir(s, name, e) : err_set(e, ERR_NOT_FOUND, "layer does not exist: %s", chain);
+}
+
 int store_layer_ref(struct store *s, const char *chain, struct err *e)
 {
 	struct store_layer *l;

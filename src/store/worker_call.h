@@ -12,7 +12,7 @@
 enum worker_msg {
 	/* requests; the verb of the command line is given behind the number */
 	WORKER_UNPACK =
-		1, /* "unpack": str what, [fd archive][fd empty directory] -> WORKER_UNPACKED. Synced when answered */
+		1, /* "unpack": str what, u32 enum worker_form, [fd archive][fd directory] -> WORKER_UNPACKED. Synced when answered */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
 	/* answers */
@@ -22,6 +22,13 @@ enum worker_msg {
 	                        * i64 entries, str compression, [memfd: opaque directories, each ended by NUL] */
 	WORKER_SPOOLED =
 		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
+};
+enum worker_form { /* what becomes of a layer archive */
+		   WORKER_FORM_OVERLAY =
+			   0, /* files; whiteouts are devices 0/0, opaque directories are listed in the answer */
+		   WORKER_FORM_WHOLE = 1, /* the directory holds the parent's tree: whiteouts delete from it */
+		   WORKER_FORM_EROFS =
+			   2, /* one file "layer.erofs" in it: the image of a read-only file system, whiteouts as in overlay */
 };
 #define WORKER_SOCKET 3
 #define WORKER_LIST_MAX ((size_t)64 << 20)
