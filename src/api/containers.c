@@ -307,9 +307,9 @@ int api_containers_prune(struct request *q, struct err *e)
 /* ---- exec ---- */
 int api_exec_new(struct request *q, struct err *e)
 {
-	struct docker_exec_config config = { 0 };
+	struct docker_exec_options config = { 0 };
 	struct docker_id id = { 0 };
-	int r = api_q_json(q, &docker_exec_config_type, &config, e);
+	int r = api_q_json(q, &docker_exec_options_type, &config, e);
 
 	if (r == 0 && !config.cmd.n)
 		r = err_set(e, ERR_INVALID, "No exec command specified");
@@ -317,7 +317,7 @@ int api_exec_new(struct request *q, struct err *e)
 		r = exec_create(q->engine, q->name, &config, &id.id, e);
 	if (r == 0)
 		r = api_reply_obj(q, 201, &docker_id_type, &id);
-	json_done(&docker_exec_config_type, &config);
+	json_done(&docker_exec_options_type, &config);
 	json_done(&docker_id_type, &id);
 	return r;
 }

@@ -171,7 +171,7 @@ int container_prune(struct engine *en, const struct engine_filters *f, struct st
 	return r;
 }
 
-int exec_create(struct engine *en, const char *ref, const struct docker_exec_config *c, char **ret_id, struct err *e)
+int exec_create(struct engine *en, const char *ref, const struct docker_exec_options *c, char **ret_id, struct err *e)
 {
 	*ret_id = xstrdup("e1");
 	return say(e, "exec_create %s %s", ref, c->cmd.v[0]);

@@ -265,7 +265,7 @@ static int reserve_name(struct engine *en, const char *asked, const char *id, ch
 {
 	if (!str_empty(asked)) {
 		*ret = xstrdup(*asked == '/' ? asked + 1 : asked);
-		return container_name_reserve(en, *ret, id, e);
+		return container_name_reserve(en, asked, id, e);
 	}
 	for (int i = 0; i < 32; i++) {
 		AUTO_FREE char *name = name_generate();

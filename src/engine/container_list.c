@@ -130,10 +130,18 @@ static void fill(struct container *c, struct docker_container_summary *r)
 		row->key = xstrdup(network);
 		fill_endpoint(rec, (struct docker_endpoint_settings *)&row->val);
 	}
-	for (size_t i = 0; i < rec->mounts.n; i++)
-		if (!streq(rec->mounts.v[i].type, "tmpfs"))
-			fill_mount_point((const struct container_mount *)&rec->mounts.v[i],
-					 (struct docker_mount_point *)VEC_ADD(&r->mounts));
+	for (size_t i = 0; i < rec->mounts.n; i++) {
+		struct docker_mount_point *p;
+
+		if (streq(rec->mounts.v[i].type, "tmpfs"))
+			continue;
+		p = (struct docker_mount_point *)VEC_ADD(&r->mounts);
+		fill_mount_point((const struct container_mount *)&rec->mounts.v[i], p);
+		if (streq(p->type, "volume")) { /* dockerd's list does not ask the volume where it is */
+			free(p->source);
+			p->source = xstrdup("");
+		}
+	}
 }
 
 /* ---- filters ---- */
@@ -184,8 +192,8 @@ static bool is_health(const struct container_record *rec UNUSED, const char *v)
 static bool has_volume(const struct container_record *rec, const char *v)
 {
 	for (size_t i = 0; i < rec->mounts.n; i++)
-		if (streq(rec->mounts.v[i].name, v) || streq(rec->mounts.v[i].destination, v) ||
-		    streq(rec->mounts.v[i].source, v))
+		if (streq(rec->mounts.v[i].destination, v) ||
+		    streq(str_empty(rec->mounts.v[i].name) ? rec->mounts.v[i].source : rec->mounts.v[i].name, v))
 			return true;
 	return false;
 }
@@ -197,20 +205,54 @@ static bool on_network(const struct container_record *rec, const char *v)
 	return streq(network_name(rec), v) || (ep && (streq(ep->network, v) || str_after(ep->network_id, v)));
 }
 
-static bool port_in(const char *spec, const char *proto_of, int64_t port)
+static int port_parse(const char *text, uint32_t *ret, struct err *e)
 {
-	const char *slash = strchr(spec, '/');
-	AUTO_FREE char *number = slash ? xstrndup(spec, (size_t)(slash - spec)) : xstrdup(spec);
-	char *dash = strchr(number, '-');
-	int64_t first = 0, last = 0;
+	int r = str_to_u32(text, 10, ret);
 
-	if (dash)
-		*dash = 0;
-	if (str_to_i64(number, &first) < 0)
-		return false;
-	if (!dash || str_to_i64(dash + 1, &last) < 0)
-		last = first;
-	return port >= first && port <= last && streq(slash ? slash + 1 : "tcp", proto_of);
+	if (r == 0 && *ret > UINT16_MAX)
+		r = -ERANGE;
+	if (r < 0)
+		return err_set(e, ERR_SYSTEM, "strconv.ParseUint: parsing \"%s\": %s", text,
+			       r == -ERANGE ? "value out of range" : "invalid syntax");
+	return 0;
+}
+
+struct port_range {
+	uint32_t first, last;
+	char proto[16];
+};
+
+/* "80", "80/udp", "8000-8010/tcp"; what follows a second "/" or "-" is ignored, as dockerd does. */
+static int port_range_parse(const char *spec, struct port_range *ret, struct err *e)
+{
+	size_t n = strcspn(spec, "/");
+	const char *proto = spec[n] ? spec + n + 1 : "";
+	AUTO_FREE char *first = xstrndup(spec, n);
+	char *last = strchr(first, '-');
+	int r;
+
+	if (!n)
+		return err_set(e, ERR_SYSTEM, "Empty string specified for ports.");
+	(void)snprintf(ret->proto, sizeof ret->proto, "%.*s", (int)strcspn(proto, "/"), proto);
+	if (!*ret->proto)
+		(void)snprintf(ret->proto, sizeof ret->proto, "tcp");
+	if (last) {
+		*last++ = 0;
+		last[strcspn(last, "-")] = 0;
+	}
+	r = port_parse(first, &ret->first, e);
+	if (r == 0)
+		r = port_parse(last ? last : first, &ret->last, e);
+	if (r == 0 && ret->last < ret->first)
+		r = err_set(e, ERR_SYSTEM, "Invalid range specified for the Port: %.*s", (int)n, spec);
+	return r;
+}
+
+static bool port_in(const char *spec, const char *proto, int64_t port)
+{
+	struct port_range p;
+
+	return port_range_parse(spec, &p, NULL) == 0 && port >= p.first && port <= p.last && streq(p.proto, proto);
 }
 
 static bool publishes(const struct container_record *rec, const char *v)
@@ -249,30 +291,73 @@ struct query {
 	struct strv ancestors; /* image ids */
 	int64_t before_ns, since_ns;
 	bool all;
+	struct json_obool tasks; /* true: swarm's containers only: there are none */
 };
+
+/* Every value of a filter is one of the words: `list`, as errors show them. */
+static int check_words(const struct engine_filters *f, const char *key, const char *what, const char *list,
+		       struct err *e)
+{
+	const struct strv *v = engine_filter(f, key);
+	AUTO_STRV struct strv words = { 0 };
+
+	for (const char *p = list; *p; p += strspn(p, ", ")) {
+		size_t n = strcspn(p, ",");
+
+		strv_push(&words, xstrndup(p, n));
+		p += n;
+	}
+	for (size_t i = 0; v && i < v->n; i++)
+		if (!strv_has(&words, v->v[i]))
+			return err_set(e, ERR_INVALID,
+				       "invalid filter '%s=%s': invalid value for %s (%s): must be one of %s", key,
+				       v->v[i], what, v->v[i], list);
+	return 0;
+}
+
+static int check_exited(const struct engine_filters *f, struct err *e)
+{
+	const struct strv *v = engine_filter(f, "exited");
+
+	for (size_t i = 0; v && i < v->n; i++) {
+		int64_t n = 0;
+		int r = str_to_i64(v->v[i], &n);
+
+		if (r < 0)
+			return err_set(e, ERR_INVALID, "invalid filter 'exited=%s': strconv.Atoi: parsing \"%s\": %s",
+				       v->v[i], v->v[i], r == -ERANGE ? "value out of range" : "invalid syntax");
+	}
+	return 0;
+}
+
+static int check_ports(const struct engine_filters *f, const char *key, struct err *e)
+{
+	const struct strv *v = engine_filter(f, key);
+	struct port_range p;
+
+	for (size_t i = 0; v && i < v->n; i++) {
+		if (strchr(v->v[i], ':'))
+			return err_set(e, ERR_SYSTEM, "filter for '%s' should not contain ':': %s", key, v->v[i]);
+		if (port_range_parse(v->v[i], &p, e) < 0)
+			return err_wrap(e, -EIO, "error while looking up for %s %s", key, v->v[i]);
+	}
+	return 0;
+}
 
 static int check_values(const struct engine_filters *f, struct err *e)
 {
-	static const char *const statuses[] = { "created",  "running", "paused", "restarting",
-						"removing", "exited",  "dead" };
-	const struct strv *v = engine_filter(f, "status");
+	int r = check_exited(f, e);
 
-	for (size_t i = 0; v && i < v->n; i++) {
-		bool ok = false;
-
-		for (size_t k = 0; k < ARRAY_LEN(statuses); k++)
-			ok |= streq(statuses[k], v->v[i]);
-		if (!ok)
-			return err_set(e, ERR_INVALID, "invalid filter 'status=%s'", v->v[i]);
-	}
-	v = engine_filter(f, "exited");
-	for (size_t i = 0; v && i < v->n; i++) {
-		int64_t n = 0;
-
-		if (str_to_i64(v->v[i], &n) < 0)
-			return err_set(e, ERR_INVALID, "invalid filter 'exited=%s'", v->v[i]);
-	}
-	return 0;
+	if (r == 0)
+		r = check_words(f, "status", "state", "created, running, paused, restarting, removing, exited, dead",
+				e);
+	if (r == 0)
+		r = check_words(f, "health", "health", "none, starting, healthy, unhealthy", e);
+	if (r == 0)
+		r = check_ports(f, "publish", e);
+	if (r == 0)
+		r = check_ports(f, "expose", e);
+	return r;
 }
 
 static int find_time(struct engine *en, const char *ref, int64_t *ret, struct err *e)
@@ -298,6 +383,8 @@ static int prepare(struct engine *en, const struct container_list_opts *o, struc
 		if (!known)
 			r = err_set(e, ERR_INVALID, "invalid filter '%s'", o->filters->v[i].key);
 	}
+	if (r == 0)
+		r = engine_filter_bool(o->filters, "is-task", &q->tasks, e);
 	q->f = o->filters;
 	q->all = o->all || o->limit > 0;
 	v = engine_filter(o->filters, "status");
@@ -324,7 +411,7 @@ static int prepare(struct engine *en, const struct container_list_opts *o, struc
 
 static bool wanted(const struct query *q, const struct container_record *rec)
 {
-	if (!q->all && !rec->state.running)
+	if (q->tasks.v || (!q->all && !rec->state.running))
 		return false;
 	if (rec->created_ns >= q->before_ns || rec->created_ns <= q->since_ns)
 		return false;

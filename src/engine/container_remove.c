@@ -38,26 +38,26 @@ static void remove_anonymous_volumes(struct container *c)
 	}
 }
 
-int container_remove_op(struct container *c, const struct container_remove_opts *o, struct err *e)
+int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e)
 {
 	struct engine *en = c->en;
 	int r = 0;
 
 	pthread_mutex_lock(&c->lock);
 	if (c->removed)
-		r = err_set(e, ERR_NOT_FOUND, "No such container: %s", c->id);
+		r = err_set(e, ERR_NOT_FOUND, "No such container: %s", ref);
 	else if (c->rec.state.removing)
-		r = err_set(e, ERR_CONFLICT, "removal of container %s is already in progress", c->id);
+		r = err_set(e, ERR_CONFLICT, "removal of container %s is already in progress", ref);
 	else if (c->rec.state.running && !o->force)
 		r = err_set(e, ERR_CONFLICT,
 			    c->rec.state.paused
-				    ? "cannot remove container \"/%s\": container is paused and must be unpaused first"
+				    ? "cannot remove container \"%s\": container is paused and must be unpaused first"
 			    : c->rec.state.restarting
-				    ? "cannot remove container \"/%s\": container is restarting: stop the container "
+				    ? "cannot remove container \"%s\": container is restarting: stop the container "
 				      "before removing or force remove"
-				    : "cannot remove container \"/%s\": container is running: stop the container "
+				    : "cannot remove container \"%s\": container is running: stop the container "
 				      "before removing or force remove",
-			    c->rec.name);
+			    ref);
 	else
 		c->rec.state.removing = true;
 	pthread_mutex_unlock(&c->lock);
@@ -71,8 +71,8 @@ int container_remove_op(struct container *c, const struct container_remove_opts 
 			pthread_mutex_lock(&c->lock);
 			c->rec.state.removing = false;
 			container_unlock(c);
-			return err_set(e, ERR_SYSTEM, "cannot remove container \"/%s\": could not kill container: %s",
-				       c->rec.name, ignored.msg);
+			return err_set(e, ERR_SYSTEM, "cannot remove container \"%s\": could not kill container: %s",
+				       ref, ignored.msg);
 		}
 		container_after_exit(c);
 	}
@@ -106,13 +106,13 @@ int container_remove(struct engine *en, const char *ref, const struct container_
 	if (r < 0)
 		return r;
 	if (o->link)
-		return err_set(e, ERR_CONFLICT, "Conflict, cannot remove the default link name of the container");
+		return err_set(e, ERR_SYSTEM, "Conflict, cannot remove the default link name of the container");
 	if (pthread_mutex_trylock(&c->op) != 0) {
 		if (o->force && container_running(c)) /* a patient stop must not make force wait */
 			(void)container_kill(en, c->id, "KILL", NULL);
 		pthread_mutex_lock(&c->op);
 	}
-	r = container_remove_op(c, o, e);
+	r = container_remove_op(c, ref, o, e);
 	pthread_mutex_unlock(&c->op);
 	return r;
 }
@@ -122,6 +122,8 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 	AUTO_CONTAINER struct container *c = NULL;
 	AUTO_STRMAP struct strmap more = { 0 };
 	AUTO_FREE char *old = NULL;
+	AUTO_FREE char *was = NULL;
+	AUTO_FREE char *slashed = NULL;
 	int r = container_find(en, ref, &c, e);
 
 	if (r < 0)
@@ -130,10 +132,11 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 		name++;
 	if (str_empty(name))
 		return err_set(e, ERR_INVALID, "Neither old nor new names may be empty");
+	slashed = xasprintf("/%s", name);
 	pthread_mutex_lock(&c->op);
 	if (streq(c->rec.name, name))
 		r = err_set(e, ERR_INVALID, "Renaming a container with the same name as its current name");
-	else if ((r = container_name_reserve(en, name, c->id, e)) < 0)
+	else if ((r = container_name_reserve(en, slashed, c->id, e)) < 0)
 		r = err_wrap(e, r, "Error when allocating new name");
 	if (r == 0) {
 		pthread_mutex_lock(&en->lock);
@@ -162,7 +165,8 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 	pthread_mutex_unlock(&c->op);
 	if (r < 0)
 		return r;
-	strmap_set(&more, "oldName", old);
+	was = xasprintf("/%s", old);
+	strmap_set(&more, "oldName", was);
 	container_event(c, "rename", &more);
 	return 0;
 }
@@ -200,7 +204,7 @@ int container_prune(struct engine *en, const struct engine_filters *f, struct st
 		if (!wanted || store_rw_size(en->store, c->rec.rw_layer, &size, NULL) < 0)
 			continue;
 		pthread_mutex_lock(&c->op);
-		if (container_remove_op(c, &(struct container_remove_opts){ 0 }, NULL) == 0) {
+		if (container_remove_op(c, c->id, &(struct container_remove_opts){ 0 }, NULL) == 0) {
 			strv_add(ret_deleted, c->id);
 			*ret_bytes += size;
 		}

@@ -394,7 +394,7 @@ int container_start(struct engine *en, const char *ref, struct err *e)
 	if (r < 0 && r != -EALREADY && c->rec.host.auto_remove && !container_running(c)) {
 		struct err why = ERR_INIT;
 
-		if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &why) < 0 &&
+		if (container_remove_op(c, c->id, &(struct container_remove_opts){ .volumes = true }, &why) < 0 &&
 		    why.kind != ERR_CONFLICT && why.kind != ERR_NOT_FOUND)
 			log_error("removing container %s: %s", c->id, why.msg);
 	}
@@ -416,6 +416,6 @@ void container_after_exit(struct container *c)
 		log_error("container %s: %s", c->id, e.msg);
 	if (!remove)
 		container_shim_end(c);
-	else if (container_remove_op(c, &(struct container_remove_opts){ .volumes = true }, &e) < 0)
+	else if (container_remove_op(c, c->id, &(struct container_remove_opts){ .volumes = true }, &e) < 0)
 		log_error("removing container %s: %s", c->id, e.msg);
 }

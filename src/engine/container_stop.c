@@ -78,8 +78,10 @@ int signal_parse(const char *text, int *ret, struct err *e)
 	int rt;
 
 	if (str_to_i64(text, &n) == 0) {
-		if (n < 1 || n > 64)
+		if (n == 0)
 			return err_set(e, ERR_INVALID, "invalid signal: %s", text);
+		if (n < 0 || n > 64 || n == 32 || n == 33) /* 32 and 33 are libc's own */
+			return err_set(e, ERR_INVALID, "the linux daemon does not support signal %lld", (long long)n);
 		*ret = (int)n;
 		return 0;
 	}
@@ -202,9 +204,7 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 			(void)send_signal(c, SIGKILL, true, true, NULL);
 			if (!wait_ended(c, KILL_WAIT_S))
 				return err_set(e, ERR_SYSTEM,
-					       "cannot stop container: %s: tried to kill container, but did not "
-					       "receive an exit event",
-					       c->id);
+					       "tried to kill container, but did not receive an exit event");
 		}
 	}
 	container_event(c, "stop", NULL);
@@ -214,16 +214,16 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 int container_stop(struct engine *en, const char *ref, const char *signal, int64_t timeout_s, struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
+	struct err why = ERR_INIT;
 	int r = container_find(en, ref, &c, e);
-	int sig = 0;
 
-	if (r == 0 && !str_empty(signal))
-		r = signal_parse(signal, &sig, e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&c->op);
-	r = container_running(c) ? container_stop_op(c, signal, timeout_s, e)
-				 : err_set(e, ERR_NOT_MODIFIED, "container already stopped");
+	if (!container_running(c))
+		r = err_set(e, ERR_NOT_MODIFIED, "container already stopped");
+	else if (container_stop_op(c, signal, timeout_s, &why) < 0) /* whatever it is: dockerd answers 500 */
+		r = err_set(e, ERR_SYSTEM, "cannot stop container: %s: %s", ref, why.msg);
 	pthread_mutex_unlock(&c->op);
 	return r;
 }
@@ -231,18 +231,20 @@ int container_stop(struct engine *en, const char *ref, const char *signal, int64
 int container_restart(struct engine *en, const char *ref, const char *signal, int64_t timeout_s, struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
+	struct err why = ERR_INIT;
 	int r = container_find(en, ref, &c, e);
 
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&c->op); /* auto-remove cannot fire between stop and start: it waits for this lock */
-	r = container_stop_op(c, signal, timeout_s, e);
+	r = container_stop_op(c, signal, timeout_s, &why);
 	if (r == 0)
-		r = container_start_op(c, e);
+		r = container_start_op(c, &why);
 	pthread_mutex_unlock(&c->op);
-	if (r == 0)
-		container_event(c, "restart", NULL);
-	return r < 0 ? err_wrap(e, r, "Cannot restart container %s", ref) : 0;
+	if (r < 0) /* whatever it is: dockerd answers 500 */
+		return err_set(e, ERR_SYSTEM, "Cannot restart container %s: %s", ref, why.msg);
+	container_event(c, "restart", NULL);
+	return 0;
 }
 
 /* Not an operation that waits: takes no op lock, so that a long stop can be cut short by a kill. */
@@ -253,12 +255,12 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 	AUTO_FREE char *number = NULL;
 	int sig = SIGKILL, own = 0;
 	bool stops;
-	int r = container_find(en, ref, &c, e);
+	int r = str_empty(signal) ? 0 : signal_parse(signal, &sig, e);
 
-	if (r == 0 && !str_empty(signal))
-		r = signal_parse(signal, &sig, e);
+	if (r == 0)
+		r = container_find(en, ref, &c, e);
 	if (r < 0)
-		return r;
+		return err_wrap(e, r, "cannot kill container: %s", ref);
 	if (!container_running(c))
 		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
 	pthread_mutex_lock(&c->lock);
@@ -308,7 +310,7 @@ int container_pause(struct engine *en, const char *ref, struct err *e)
 	if (!running)
 		r = err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	else if (paused)
-		r = err_set(e, ERR_CONFLICT, "container %s is already paused", c->id);
+		r = err_set(e, ERR_CONFLICT, "Container %s is already paused", c->id);
 	else
 		r = freeze(c, true, e);
 	if (r == 0)
@@ -331,7 +333,7 @@ int container_unpause(struct engine *en, const char *ref, struct err *e)
 	pthread_mutex_lock(&c->lock);
 	paused = c->rec.state.paused;
 	pthread_mutex_unlock(&c->lock);
-	r = paused ? freeze(c, false, e) : err_set(e, ERR_CONFLICT, "Container %s is not paused", c->id);
+	r = paused ? freeze(c, false, e) : err_set(e, ERR_SYSTEM, "Container %s is not paused", c->id);
 	if (r == 0)
 		r = container_save(c, e);
 	pthread_mutex_unlock(&c->op);

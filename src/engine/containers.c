@@ -133,14 +133,15 @@ static bool name_valid(const char *name)
 	return n >= 2;
 }
 
-int container_name_reserve(struct engine *en, const char *name, const char *own_id, struct err *e)
+int container_name_reserve(struct engine *en, const char *asked, const char *own_id, struct err *e)
 {
+	const char *name = *asked == '/' ? asked + 1 : asked;
 	const struct container *holder = NULL;
 	int r = 0;
 
 	if (!name_valid(name))
 		return err_set(e, ERR_INVALID,
-			       "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name);
+			       "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", asked);
 	pthread_mutex_lock(&en->lock);
 	for (size_t i = 0; i < en->n && !holder; i++)
 		if (streq(en->containers[i]->rec.name, name) && !streq(en->containers[i]->id, own_id))

@@ -127,9 +127,9 @@ int container_prune(struct engine *en, const struct engine_filters *f, struct st
 		    struct err *e);
 
 /* ---- exec ---- */
-struct docker_exec_config; /* POST /containers/{id}/exec */
+struct docker_exec_options; /* POST /containers/{id}/exec */
 struct docker_exec_inspect;
-int exec_create(struct engine *en, const char *ref, const struct docker_exec_config *c, char **ret_id, struct err *e);
+int exec_create(struct engine *en, const char *ref, const struct docker_exec_options *c, char **ret_id, struct err *e);
 struct exec_start_opts {
 	bool detach, tty;
 	uint32_t rows, cols; /* 0 = not given */

@@ -86,8 +86,8 @@ void container_set_done(struct container_set *s);
 #define AUTO_CONTAINERS CLEANUP(container_set_done)
 struct container *container_new(struct engine *en,
 				struct container_record *rec); /* takes the record; one reference; not in the table */
-int container_name_reserve(struct engine *en, const char *name, const char *own_id,
-			   struct err *e); /* Docker's Conflict sentence */
+/* name as the client wrote it, a "/" before it or not. Docker's Conflict sentence. */
+int container_name_reserve(struct engine *en, const char *name, const char *own_id, struct err *e);
 void container_name_release(struct engine *en, const char *name);
 void container_insert(struct engine *en, struct container *c);
 void container_forget(struct container *c);             /* out of the table; waiters see removed */
@@ -134,7 +134,8 @@ void engine_background_end(struct engine *en);
 int container_start_op(struct container *c, struct err *e);                                       /* op held */
 int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e); /* op held */
 void container_after_exit(struct container *c); /* op held: network, ports, auto-remove */
-int container_remove_op(struct container *c, const struct container_remove_opts *o, struct err *e); /* op held */
+/* op held; ref is what errors call it */
+int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e);
 int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", "15" */
 
 /* ---- util.c ---- */

@@ -16,7 +16,7 @@ static struct exec *find_locked(struct engine *en, const char *id)
 
 void exec_free(struct exec *x)
 {
-	json_done(&docker_exec_config_type, &x->config);
+	json_done(&docker_exec_options_type, &x->config);
 	free(x->container);
 	free(x);
 }
@@ -86,14 +86,14 @@ static void exec_event(struct container *c, const struct exec *x, const char *ac
 	AUTO_STRMAP struct strmap more = { 0 };
 	AUTO_STRB struct strb text = STRB_INIT;
 
-	strb_addf(&text, "%s: ", action);
-	for (size_t i = 0; i < x->config.cmd.n; i++)
-		strb_addf(&text, "%s%s", i ? " " : "", x->config.cmd.v[i]);
+	strb_addf(&text, "%s: %s ", action, x->config.cmd.v[0]);
+	for (size_t i = 1; i < x->config.cmd.n; i++)
+		strb_addf(&text, "%s%s", i > 1 ? " " : "", x->config.cmd.v[i]);
 	strmap_set(&more, "execID", x->id);
 	container_event(c, text.s, &more);
 }
 
-int exec_create(struct engine *en, const char *ref, const struct docker_exec_config *config, char **ret_id,
+int exec_create(struct engine *en, const char *ref, const struct docker_exec_options *config, char **ret_id,
 		struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
@@ -118,7 +118,7 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_con
 	x = xcalloc(1, sizeof *x);
 	id_new(x->id);
 	x->container = xstrdup(c->id);
-	json_copy(&docker_exec_config_type, &x->config, config);
+	json_copy(&docker_exec_options_type, &x->config, config);
 	exec_event(c, x,
 		   "exec_create"); /* while it is ours alone: in the table it may be forgotten with its container */
 	*ret_id = xstrdup(x->id);
@@ -155,7 +155,7 @@ static int claim(struct engine *en, const char *id, struct exec *ret, struct err
 		x->state = EXEC_STARTING;
 		*ret = (struct exec){ .container = xstrdup(x->container) };
 		memcpy(ret->id, x->id, sizeof ret->id);
-		json_copy(&docker_exec_config_type, &ret->config, &x->config);
+		json_copy(&docker_exec_options_type, &ret->config, &x->config);
 	}
 	pthread_mutex_unlock(&en->lock);
 	return r;
@@ -253,7 +253,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 	AUTO_STRB struct strb plan = STRB_INIT;
 	AUTO_STRB struct strb b = STRB_INIT;
 	AUTO_FD int fd = -1;
-	const struct docker_exec_config *q = &s->x->config;
+	const struct docker_exec_options *q = &s->x->config;
 	uint32_t flags = SHIM_IO_HOLD;
 	int fds[2] = { -1, s->fd };
 	int r = exec_plan(s->c, s->x, &plan, e);
@@ -351,7 +351,7 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	fd_closep(&s.fd);
 	shim_talk_end(s.talk);
 	shim_link_unref(s.shim);
-	json_done(&docker_exec_config_type, &x.config);
+	json_done(&docker_exec_options_type, &x.config);
 	free(x.container);
 	return r;
 }

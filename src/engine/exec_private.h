@@ -7,7 +7,7 @@ enum exec_state { EXEC_CREATED, EXEC_STARTING, EXEC_RUNNING, EXEC_ENDED };
 struct exec {
 	char id[65];
 	char *container; /* id */
-	struct docker_exec_config config;
+	struct docker_exec_options config;
 	enum exec_state state;
 	int64_t pid;
 	int exit_code;

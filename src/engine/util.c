@@ -156,9 +156,9 @@ int engine_filter_bool(const struct engine_filters *f, const char *key, struct j
 	yes = strv_has(v, "true") || strv_has(v, "1");
 	no = strv_has(v, "false") || strv_has(v, "0");
 	for (size_t i = 0; i < v->n; i++)
-		strb_addf(&said, "%s%s", i ? " " : "", v->v[i]);
+		strb_addf(&said, "%s%s", i ? " " : "=[", v->v[i]);
 	if (yes == no)
-		return err_set(e, ERR_INVALID, "invalid filter '%s=[%s]'", key, strb_str(&said));
+		return err_set(e, ERR_INVALID, "invalid filter '%s%s%s'", key, strb_str(&said), v->n ? "]" : "");
 	*ret = (struct json_obool){ true, yes };
 	return 0;
 }

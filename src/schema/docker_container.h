@@ -381,7 +381,7 @@ JSON_STRUCT(docker_top, DOCKER_TOP_FIELDS)
 JSON_STRUCT(docker_containers_pruned, DOCKER_CONTAINERS_PRUNED_FIELDS)
 
 /* ---- exec ---- */
-#define DOCKER_EXEC_CONFIG_FIELDS(F, T) \
+#define DOCKER_EXEC_OPTIONS_FIELDS(F, T) \
 	F(T, STR,  user,          "User",         0, none) \
 	F(T, BOOL, privileged,    "Privileged",   0, none) \
 	F(T, BOOL, tty,           "Tty",          0, none) \
@@ -394,7 +394,7 @@ JSON_STRUCT(docker_containers_pruned, DOCKER_CONTAINERS_PRUNED_FIELDS)
 	F(T, STRV, env,           "Env",          NULL_EMPTY, none) \
 	F(T, STR,  working_dir,   "WorkingDir",   0, none) \
 	F(T, STRV, cmd,           "Cmd",          NULL_EMPTY, none)
-JSON_STRUCT(docker_exec_config, DOCKER_EXEC_CONFIG_FIELDS)
+JSON_STRUCT(docker_exec_options, DOCKER_EXEC_OPTIONS_FIELDS)
 #define DOCKER_EXEC_START_FIELDS(F, T) \
 	F(T, BOOL, detach,       "Detach",      0, none) \
 	F(T, BOOL, tty,          "Tty",         0, none) \
