@@ -1,139 +1,8 @@
-/* add.c - a new read-only layer: unpacked by a worker in tmp/, verified, marked, synced, moved into place, recorded. */
+/* add.c - a new read-only layer, second half: synced, moved into place, recorded; several layers with one sync and one commit. */
 #include "store/priv.h"
-#include "store/worker_call.h"
+#include "store/stage.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-
-struct unpacked {
-	char digest[DIGEST_TEXT], diff_id[DIGEST_TEXT];
-	int64_t blob_size, size;
-};
-
-/* The worker cannot set trusted.* attributes: its list of directories comes back and is walked below the layer again. */
-static int mark_opaque(struct store *s, int diff, int list, struct err *e)
-{
-	AUTO_FREE char *text = NULL;
-	size_t n = 0;
-	int r = list < 0 ? -EBADMSG : fd_read_all(list, WORKER_LIST_MAX, &text, &n);
-
-	if (r < 0)
-		return err_sys(e, r, "reading hoy-worker's answer");
-	for (const char *p = text; p < text + n; p += strlen(p) + 1) {
-		r = s->driver->opaque ? s->driver->opaque(s, diff, p) : -EBADMSG;
-		if (r < 0)
-			return err_sys(e, r, "marking %.200s opaque", p);
-	}
-	return n && syncfs(diff) < 0 ? err_sys(e, -errno, "syncing the layer") : 0;
-}
-
-static int take_digest(char to[DIGEST_TEXT], const char *from)
-{
-	if (!digest_valid(from))
-		return -EBADMSG;
-	memcpy(to, from, DIGEST_TEXT);
-	return 0;
-}
-
-static int unpack(struct store *s, const struct store_blob *blob, int diff, struct unpacked *ret, struct err *e)
-{
-	AUTO_WORKER struct worker w = WORKER_NONE;
-	AUTO_STRB struct strb body = STRB_INIT;
-	AUTO_MSG struct msg m = { 0 };
-	AUTO_FD int list = -1;
-	struct msg_reader rd;
-	const char *digest, *diff_id;
-	struct pump pump;
-	int r = pump_open(&blob->src, &pump, e);
-
-	if (r < 0)
-		return r;
-	msg_put_str(&body, blob->what);
-	msg_put_u32(&body, s->driver->unpack);
-	r = worker_start(s->worker, "unpack", WORKER_UNPACK, &body, (int[]){ pump.worker_end, diff }, 2, &w, e);
-	if (r == 0)
-		r = pump_run(&pump, e);
-	if (r < 0)
-		worker_done(&w); /* before the socket closes: it would look like the end */
-	pump_close(&pump);
-	if (r == 0)
-		r = worker_answer(&w, WORKER_UNPACKED, &m, e);
-	if (r < 0)
-		return r;
-	rd = msg_reader(m.body, m.n);
-	digest = msg_get_str(&rd);
-	diff_id = msg_get_str(&rd);
-	ret->blob_size = msg_get_i64(&rd);
-	(void)msg_get_i64(&rd);
-	ret->size = msg_get_i64(&rd);
-	if (rd.bad || take_digest(ret->digest, digest) < 0 || take_digest(ret->diff_id, diff_id) < 0)
-		return err_set(e, ERR_SYSTEM, "hoy-worker's answer is malformed");
-	list = msg_take_fd(&m, 0);
-	return mark_opaque(s, diff, list, e);
-}
-
-static int verify(const struct store_blob *blob, const struct unpacked *u, struct err *e)
-{
-	const char *what = blob->what ? blob->what : "layer";
-
-	if (blob->digest && !streq(blob->digest, u->digest))
-		return err_set(e, ERR_INVALID, "%s: content does not match its digest: expected %s, got %s", what,
-			       blob->digest, u->digest);
-	if (blob->diff_id && !streq(blob->diff_id, u->diff_id))
-		return err_set(e, ERR_INVALID, "invalid diffID for %s: expected \"%s\", got \"%s\"", what,
-			       blob->diff_id, u->diff_id);
-	return 0;
-}
-
-/* tmp/<name> holds a whole, synced layer: into layers/, then into the database. */
-static int settle(struct store *s, const char *name, const struct store_layer *l, struct err *e)
-{
-	int r;
-
-	if (renameat(s->tmp, name, s->layers, name) < 0 || fsync(s->layers) < 0)
-		return err_sys(e, -errno, "moving the layer into place");
-	r = layer_record(s, l, e);
-	if (r < 0)
-		doom(s, s->layers, name);
-	return r;
-}
-
-static int make(struct store *s, const char *parent, const struct store_blob *blob, const char *name,
-		struct store_layer *ret, struct err *e)
-{
-	AUTO_FREE char *below = layer_name(s, parent);
-	struct unpacked u = { 0 };
-	AUTO_FD int dir = -1;
-	AUTO_FD int diff = -1;
-	char chain[DIGEST_TEXT];
-	int r;
-
-	if (mkdirat(s->tmp, name, 0710) < 0 || (dir = dir_open(s->tmp, name)) < 0)
-		return err_sys(e, -errno, "making a directory for a layer");
-	r = s->driver->layer_make(s, dir, below, e);
-	if (r < 0)
-		return r;
-	diff = dir_open(dir, "diff");
-	if (diff < 0)
-		return err_sys(e, diff, "opening a directory for a layer");
-	r = unpack(s, blob, diff, &u, e);
-	if (r == 0)
-		r = verify(blob, &u, e);
-	if (r == 0 && s->driver->layer_seal)
-		r = s->driver->layer_seal(s, dir, e);
-	if (r < 0)
-		return r;
-	chain_id(parent, u.diff_id, chain);
-	*ret = (struct store_layer){ .chain_id = xstrdup(chain),
-				     .diff_id = xstrdup(u.diff_id),
-				     .parent = xstrdup(parent),
-				     .name = xstrdup(name),
-				     .blob_digest = xstrdup(u.digest),
-				     .blob_size = u.blob_size,
-				     .size = u.size,
-				     .refs = 1 };
-	return 0;
-}
 
 /* True with a reference taken when the chain is there; otherwise the chain is ours to make (busy). */
 static bool have_or_claim(struct store *s, const char *chain)
@@ -160,40 +29,169 @@ static void unclaim(struct store *s, const char *chain, struct store_layer *publ
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int add_claimed(struct store *s, const char *parent, const struct store_blob *blob, char *chain, struct err *e)
+static void describe(struct store_layer *l, struct store_stage *st, const char *parent, const char *chain,
+		     int64_t lease_ns)
 {
-	AUTO_FREE char *name = name_new();
-	struct store_layer l = { 0 };
-	bool known = *chain; /* import: the chain id shows only when everything is unpacked */
-	int r = make(s, parent, blob, name, &l, e);
+	*l = (struct store_layer){ .chain_id = xstrdup(chain),
+				   .diff_id = xstrdup(st->diff_id),
+				   .parent = xstrdup(parent),
+				   .name = xstrdup(st->name),
+				   .size = st->size,
+				   .lease_ns = lease_ns,
+				   .refs = 1 };
+	blob_add(&l->blobs,
+		 &(struct store_blob_info){
+			 .digest = st->digest, .media_type = st->media_type, .repo = st->repo, .size = st->blob_size });
+}
 
-	if (r == 0 && !known) {
-		(void)snprintf(chain, DIGEST_TEXT, "%s", l.chain_id);
-		if (have_or_claim(s, chain)) {
-			doom(s, s->tmp, name);
-			store_layer_done(&l);
-			return 1; /* there already: the reference on the parent is one too many */
+/* What settling has in its hands: layers that are claimed and not published yet. */
+struct settling {
+	struct store_layer *v;
+	size_t n;
+	char top[DIGEST_TEXT]; /* "" = none yet; a reference to it is ours */
+};
+
+static const char *top_of(const struct settling *g)
+{
+	return *g->top ? g->top : NULL;
+}
+
+/* One stage on top of what there is: it is there already, or it moves into layers/. claimed: by the caller. */
+static int place(struct store *s, struct settling *g, struct store_stage *st, bool claimed, int64_t lease_ns,
+		 struct err *e)
+{
+	char chain[DIGEST_TEXT];
+	struct store_layer l;
+
+	chain_id(top_of(g), st->diff_id, chain);
+	if (!claimed && have_or_claim(s, chain)) {
+		doom(s, s->tmp, st->name);
+		store_layer_unref(s, top_of(g)); /* its child holds it */
+		memcpy(g->top, chain, sizeof chain);
+		return 0;
+	}
+	if (renameat(s->tmp, st->name, s->layers, st->name) < 0) {
+		int r = err_sys(e, -errno, "moving the layer into place");
+
+		if (!claimed)
+			unclaim(s, chain, NULL);
+		return r;
+	}
+	describe(&l, st, top_of(g), chain, lease_ns);
+	*VEC_ADD(g) = l;
+	memcpy(g->top, chain, sizeof chain); /* the reference to the parent is the new layer's now */
+	return 0;
+}
+
+static int record(struct store *s, const struct settling *g, struct err *e)
+{
+	AUTO_DB_BATCH struct db_batch batch = { 0 };
+
+	if (!g->n)
+		return 0;
+	if (fsync(s->layers) < 0)
+		return err_sys(e, -errno, "syncing the layers");
+	for (size_t i = 0; i < g->n; i++)
+		layer_put(&batch, &g->v[i]);
+	return db_commit(s->db, &batch, e);
+}
+
+/* Undoes place(): the lowest new layer's parent, or what is on top where nothing is new, loses the reference we had. */
+static void take_back(struct store *s, struct settling *g)
+{
+	AUTO_FREE char *held = xstrdup(g->n ? g->v[0].parent : top_of(g));
+
+	while (g->n) {
+		struct store_layer *l = &g->v[--g->n];
+
+		doom(s, s->layers, l->name);
+		unclaim(s, l->chain_id, NULL);
+		store_layer_done(l);
+	}
+	store_layer_unref(s, held);
+}
+
+/* All files of all stages are durable afterwards. */
+static int sync_stages(struct store_stage *const *v, size_t n, struct err *e)
+{
+	size_t first = 0;
+
+	for (size_t i = 1; i < n; i++)
+		if (v[i]->opened_ns < v[first]->opened_ns)
+			first = i;
+	return n && syncfs(v[first]->dir) < 0 ? err_sys(e, -errno, "syncing the layer") : 0;
+}
+
+/* Takes the reference on parent that the caller got, and the claim on the first stage's chain if there is one. */
+static int settle(struct store *s, const char *parent, bool claimed, struct store_stage **v, size_t n, int64_t lease_ns,
+		  char ret_chain[DIGEST_TEXT], struct err *e)
+{
+	struct settling g = { 0 };
+	char first[DIGEST_TEXT];
+	int r = sync_stages(v, n, e);
+
+	if (parent)
+		memcpy(g.top, parent, MIN(strlen(parent) + 1, sizeof g.top));
+	chain_id(parent, v[0]->diff_id, first);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = place(s, &g, v[i], claimed && i == 0, lease_ns, e);
+		if (r == 0) {
+			stage_free(v[i]);
+			v[i] = NULL;
 		}
 	}
 	if (r == 0)
-		r = settle(s, name, &l, e);
-	if (*chain)
-		unclaim(s, chain, r == 0 ? &l : NULL);
-	if (r < 0)
-		doom(s, s->tmp, name);
-	store_layer_done(&l);
+		r = record(s, &g, e);
+	if (r < 0) {
+		bool ours = claimed && v[0]; /* not in g yet */
+
+		take_back(s, &g);
+		if (ours)
+			unclaim(s, first, NULL);
+	} else {
+		memcpy(ret_chain, g.top, sizeof g.top);
+	}
+	/* children before parents would find no parent: in order; a parent's only reference is its child's */
+	for (size_t i = 0; i < g.n; i++) {
+		AUTO_FREE char *chain = xstrdup(g.v[i].chain_id);
+
+		unclaim(s, chain, &g.v[i]);
+	}
+	free(g.v);
+	for (size_t i = 0; i < n; i++)
+		store_stage_drop(s, v[i]);
 	return r;
+}
+
+int store_settle(struct store *s, const char *parent, struct store_stage **v, size_t n, int64_t lease_ns,
+		 char ret_chain[DIGEST_TEXT], struct err *e)
+{
+	AUTO_FREE struct store_stage **own = NULL;
+	int r = n ? store_layer_ref(s, parent, e) : err_set(e, ERR_SYSTEM, "no layer to settle");
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (s->driver->whole_trees && i > 0)
+			r = err_set(e, ERR_SYSTEM, "%s: layers settle one by one", s->driver->name);
+	if (r < 0) {
+		for (size_t i = 0; i < n; i++)
+			store_stage_drop(s, v[i]);
+		return r;
+	}
+	own = xcalloc(n, sizeof(struct store_stage *));
+	memcpy(own, v, n * sizeof *own);
+	return settle(s, parent, false, own, n, lease_ns, ret_chain, e);
 }
 
 int store_layer_add(struct store *s, const char *parent, const struct store_blob *blob, char ret_chain[DIGEST_TEXT],
 		    struct err *e)
 {
+	struct store_stage *st = NULL;
 	char chain[DIGEST_TEXT] = "";
-	int r;
+	int r = blob_check(blob, e);
 
-	if ((blob->diff_id && !digest_valid(blob->diff_id)) || (blob->digest && !digest_valid(blob->digest)))
-		return err_set(e, ERR_INVALID, "invalid checksum digest format");
-	if (blob->diff_id) {
+	if (r < 0)
+		return r;
+	if (blob->diff_id) { /* otherwise (import) the chain id shows only when everything is unpacked */
 		chain_id(parent, blob->diff_id, chain);
 		if (have_or_claim(s, chain)) {
 			memcpy(ret_chain, chain, sizeof chain);
@@ -201,15 +199,15 @@ int store_layer_add(struct store *s, const char *parent, const struct store_blob
 		}
 	}
 	r = store_layer_ref(s, parent, e);
+	if (r == 0) {
+		r = store_stage(s, parent, blob, &st, e);
+		if (r < 0)
+			store_layer_unref(s, parent);
+	}
 	if (r < 0) {
 		if (*chain)
 			unclaim(s, chain, NULL);
 		return r;
 	}
-	r = add_claimed(s, parent, blob, chain, e);
-	if (r != 0)
-		store_layer_unref(s, parent);
-	if (r >= 0)
-		memcpy(ret_chain, chain, sizeof chain);
-	return r < 0 ? r : 0;
+	return settle(s, parent, *chain, &st, 1, 0, ret_chain, e);
 }

@@ -10,7 +10,7 @@ struct rw_layer {
 };
 struct store {
 	char *root, *worker;
-	int layers, tmp; /* directory descriptors */
+	int layers, tmp, partial, blobs; /* directory descriptors; blobs: blobs/sha256 */
 	struct db *db;
 	const struct driver *driver;
 	void *driver_data; /* the driver's own */
@@ -23,7 +23,8 @@ struct store {
 		struct store_layer *v;
 		size_t n;
 	} table;
-	struct strv busy; /* chain ids that a thread is adding or removing right now */
+	struct strv busy;     /* chain ids that a thread is adding or removing right now */
+	struct strv partials; /* digests whose partial file somebody holds; `settled` tells of changes here too */
 	struct {
 		struct rw_layer *v;
 		size_t n;
@@ -82,8 +83,10 @@ char *layer_name(struct store *s, const char *chain);               /* its direc
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */
 void busy_leave(struct store *s, const char *chain);                /* lock held */
 void layer_copy(struct store_layer *to, const struct store_layer *from);
-void layer_publish(struct store *s, struct store_layer *l); /* lock held; takes l's strings */
-int layer_record(struct store *s, const struct store_layer *l, struct err *e);
+void layer_publish(struct store *s, struct store_layer *l);      /* lock held; takes l's strings */
+void layer_put(struct db_batch *b, const struct store_layer *l); /* its document */
+void blob_add(struct store_blobs *to, const struct store_blob_info *b);
+bool blob_named(struct store *s, const char *digest); /* lock held: some layer has it in its list */
 int layers_load(struct store *s, struct err *e);
 int init_layer_make(struct store *s, struct err *e);
 void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
@@ -92,4 +95,7 @@ char *name_new(void);
 void doom(struct store *s, int dir, const char *name); /* dir/name goes to tmp/ and is deleted by and by */
 int reap_start(struct store *s);
 void reap_stop(struct store *s);
+int partials_open(struct store *s, struct err *e); /* makes partial/ and blobs/, drops what is too old */
+void blobs_sweep(struct store *s);                 /* those that no layer names */
+void blobs_forget(struct store *s, const struct store_blobs *b);
 int tree_size(int dir, const char *name, int64_t *ret);

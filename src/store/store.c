@@ -106,7 +106,7 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
 	s->root = xstrdup(o->root);
 	s->worker = xstrdup(o->worker);
 	s->db = o->db;
-	s->layers = s->tmp = -1;
+	s->layers = s->tmp = s->partial = s->blobs = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->settled, NULL);
 	pthread_mutex_init(&s->reap_lock, NULL);
@@ -114,6 +114,8 @@ int store_open(const struct store_opts *o, struct store **ret, struct err *e)
 	r = open_tmp(s, e);
 	if (r == 0 && (r = empty_tmp(s)) < 0)
 		r = err_sys(e, r, "emptying %s/tmp", s->root);
+	if (r == 0)
+		r = partials_open(s, e);
 	if (r == 0)
 		r = driver_pick(s, o->driver, e);
 	if (r == 0)
@@ -150,19 +152,11 @@ static bool name_used(struct store *s, const char *name)
 /* Layers that no image and no container claimed: a crash came between their record and their owner's. */
 static void drop_unclaimed(struct store *s)
 {
-	for (;;) {
-		AUTO_FREE char *chain = NULL;
+	AUTO_STRV struct strv gone = { 0 };
 
-		pthread_mutex_lock(&s->lock);
-		for (size_t i = 0; !chain && i < s->table.n; i++)
-			if (s->table.v[i].refs == 0)
-				chain = xstrdup(s->table.v[i].chain_id);
-		pthread_mutex_unlock(&s->lock);
-		if (!chain)
-			return;
-		log_info("layer %s belongs to nothing: removed", chain);
-		store_layer_unref(s, chain);
-	}
+	store_layer_expire(s, &gone);
+	for (size_t i = 0; i < gone.n; i++)
+		log_info("layer %s belongs to nothing: removed", gone.v[i]);
 }
 
 int store_sweep(struct store *s, struct err *e)
@@ -184,6 +178,13 @@ int store_sweep(struct store *s, struct err *e)
 			doom(s, s->layers, x->d_name);
 	}
 	(void)closedir(d);
+	{
+		AUTO_STRV struct strv others = { 0 };
+
+		drivers_elsewhere(s, &others);
+		if (!others.n) /* their layers name blobs too, and are not read */
+			blobs_sweep(s);
+	}
 	return 0;
 }
 
@@ -203,9 +204,12 @@ void store_close(struct store *s)
 	if (s->driver && s->driver->close)
 		s->driver->close(s);
 	strv_done(&s->busy);
+	strv_done(&s->partials);
 	strv_done(&s->doomed);
 	fd_closep(&s->layers);
 	fd_closep(&s->tmp);
+	fd_closep(&s->partial);
+	fd_closep(&s->blobs);
 	free(s->root);
 	free(s->layers_path);
 	free(s->worker);

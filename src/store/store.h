@@ -37,12 +37,23 @@ bool digest_valid(const char *s); /* "sha256:" and 64 lower-case hex digits, not
 void chain_id(const char *parent, const char *diff_id, char ret[DIGEST_TEXT]); /* parent NULL for the lowest layer */
 
 /* ---- read-only layers ---- */
+struct store_blob_info { /* one form in which a layer travels: the compressed bytes that it was, or could be, unpacked from */
+	char *digest;     /* of those bytes */
+	char *media_type; /* NULL where nobody said */
+	char *repo;       /* where a registry has it: "docker.io/library/debian"; NULL = it came in a file */
+	int64_t size;
+};
+struct store_blobs {
+	struct store_blob_info *v;
+	size_t n;
+};
+void store_blobs_done(struct store_blobs *b);
 struct store_layer {                       /* a copy; store_layer_done */
 	char *chain_id, *diff_id, *parent; /* parent chain id or NULL */
 	char *name;                        /* directory below layers/ */
-	char *blob_digest;                 /* what it was unpacked from (compressed bytes), or NULL */
-	int64_t blob_size;                 /* bytes of that */
+	struct store_blobs blobs;          /* the newest last */
 	int64_t size;                      /* bytes of regular files: what Docker calls the layer's size */
+	int64_t lease_ns;                  /* kept without an owner until then; 0 = no lease */
 	uint32_t refs;
 };
 void store_layer_done(struct store_layer *l);
@@ -58,21 +69,80 @@ int64_t store_chain_size(struct store *s, const char *chain); /* of the layer an
  * brought (whiteouts as devices 0/0); where store_whole_trees() it is the whole tree up to this layer. */
 int store_layer_dir(struct store *s, const char *chain, struct err *e);
 
-struct store_source { /* bytes: a descriptor that a worker reads itself, or (fd < 0) a function called in our thread */
+/* Bytes for a worker: a descriptor that it reads itself; a file that is still growing (fd and wait); or (fd < 0) a function. The
+ * functions are called in our thread. */
+struct store_source {
 	int fd;
 	ssize_t (*read)(void *ctx, void *buf, size_t n); /* 0 = end, negative errno */
+	/* Blocks until the file is longer than `at` bytes and says how long; `at` itself at its end; negative errno. fd is read from 0. */
+	int64_t (*wait)(void *ctx, int64_t at);
 	void *ctx;
 };
-struct store_blob {              /* a layer archive to be unpacked: tar, perhaps compressed */
-	struct store_source src; /* from its present offset to the end; a descriptor stays the caller's */
-	const char *digest;      /* of the bytes as they come, or NULL = not checked */
-	const char *diff_id;     /* of the uncompressed tar, or NULL = not checked (import) */
-	const char *what;        /* for error sentences: "layer 3/7", a file name */
+struct store_blob {                    /* a layer archive to be unpacked: tar, perhaps compressed */
+	struct store_source src;       /* from its present offset to the end; a descriptor stays the caller's */
+	const char *digest;            /* of the bytes as they come, or NULL = not checked */
+	const char *diff_id;           /* of the uncompressed tar, or NULL = not checked (import) */
+	const char *what;              /* for error sentences: "layer 3/7", a file name */
+	const char *media_type, *repo; /* remembered with the layer (store_blob_info); NULL is fine */
+	/* Now and then, in the caller's thread: bytes of the compressed stream that are unpacked. NULL = silent */
+	void (*progress)(void *ctx, int64_t done);
+	void *progress_ctx;
 };
 /* Unpacks blob on top of parent (chain id or NULL), verifies, syncs and records it. When the layer is there already nothing
  * is read. The caller gets one reference and the chain id. On error nothing is left. */
 int store_layer_add(struct store *s, const char *parent, const struct store_blob *blob, char ret_chain[DIGEST_TEXT],
 		    struct err *e);
+
+/* The same in two halves, so that several layers can be unpacked at once. A stage is a layer in tmp/: unpacked and verified, not
+ * synced, seen by nobody, gone after a restart. Two stages of one layer do no harm: the first that settles wins. */
+struct store_stage;
+/* Thread-safe, to be called by one thread per layer. parent: what it will settle on, which must be there already where
+ * store_whole_trees(); otherwise NULL will do, and any number can be staged at once. */
+int store_stage(struct store *s, const char *parent, const struct store_blob *blob, struct store_stage **ret,
+		struct err *e);
+const char *store_stage_diff_id(const struct store_stage *st);
+int64_t store_stage_size(const struct store_stage *st);
+void store_stage_drop(struct store *s, struct store_stage *st); /* NULL is fine */
+/* Syncs once, then moves and records n stages, v[0] on top of parent (NULL or a chain id that the caller holds), each next one on
+ * top of the one before. The stages are gone afterwards, whatever happened. The caller gets one reference to the topmost
+ * layer; on error nothing of these is left. lease_ns: see store_layer_lease; 0 = none. */
+int store_settle(struct store *s, const char *parent, struct store_stage **v, size_t n, int64_t lease_ns,
+		 char ret_chain[DIGEST_TEXT], struct err *e);
+/* A lease keeps layers that have no owner yet: the half of an interrupted pull. Until that moment (wall clock) a layer survives
+ * store_sweep() and the giving back of its last reference. Said of chain and all below it that have one; 0 ends it (a pull
+ * whose image is recorded does that), and what then has no owner goes. */
+int store_layer_lease(struct store *s, const char *chain, int64_t until_ns, struct err *e);
+/* Removes layers without owner whose lease is over; chain ids into ret_gone (may be NULL). GC calls it. */
+void store_layer_expire(struct store *s, struct strv *ret_gone);
+/* The forms known of any layer with this diff id; the newest last. */
+void store_layer_blobs(struct store *s, const char *diff_id, struct store_blobs *ret);
+/* Remembers one more of chain (the same digest and repo: no second time). */
+int store_layer_blob_add(struct store *s, const char *chain, const struct store_blob_info *b, struct err *e);
+
+/* ---- unfinished downloads: partial/<hex>, appended to by one thread while others read (partial.c) ----
+ * Survive restarts and errors; unlinked after 7 days (at start). What is in them is unchecked: whoever unpacks it verifies. */
+struct store_partial;
+#define STORE_PARTIAL_KEEP_S (7 * 24 * 3600)
+/* One holder per digest in this process: a second caller waits for the first to close, then should look first whether its layer
+ * is there now. cancel (NULL is fine): set to non-zero by another thread, ends the wait with -ECANCELED within a second. */
+int store_partial_open(struct store *s, const char *digest, const int *cancel, struct store_partial **ret,
+		       struct err *e);
+int store_partial_fd(const struct store_partial *p);            /* to append to (remote_blob_get) */
+int64_t store_partial_have(struct store_partial *p);            /* how many bytes there are */
+void store_partial_grew(struct store_partial *p, int64_t have); /* wakes the readers */
+void store_partial_end(struct store_partial *p, int r); /* 0: these are all bytes; negative errno: no more will come */
+struct store_source store_partial_source(
+	struct store_partial *p);                 /* follows the file to its end; several at once are fine */
+int store_partial_reset(struct store_partial *p); /* empties it and begins anew: what was in it was wrong */
+enum store_partial_fate {
+	STORE_PARTIAL_KEEP, /* for the next attempt */
+	STORE_PARTIAL_DROP, /* wrong bytes, or not needed any more */
+	STORE_PARTIAL_BLOB, /* whole and verified: synced and moved to blobs/sha256/<hex> */
+};
+/* No reader and no download may be running. BLOB may fail (the file is then dropped); the others do not. */
+int store_partial_close(struct store_partial *p, enum store_partial_fate fate, struct err *e);
+/* blobs/sha256/<hex>: lives as long as a layer's list of blobs names it. -ENOENT */
+int store_blob_open(struct store *s, const char *digest);
 
 /* ---- read-write layers ---- */
 /* Two directories; top is the image's top layer (NULL for an image without layers), which gets a reference. *ret_name (a dozen

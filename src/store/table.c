@@ -5,6 +5,14 @@
 #include <fcntl.h>
 
 /* clang-format off */
+#define LAYER_BLOB_FIELDS(F, T) \
+	F(T, STR,   digest,     "digest",     REQUIRED,   none) \
+	F(T, INT,   size,       "size",       0,          none) \
+	F(T, STR,   media_type, "media_type", OMIT_EMPTY, none) \
+	F(T, STR,   repo,       "repo",       OMIT_EMPTY, none)
+JSON_STRUCT(layer_blob, LAYER_BLOB_FIELDS)
+JSON_TYPE(layer_blob, LAYER_BLOB_FIELDS)
+/* blob_digest and blob_size: what there was before there was a list */
 #define LAYER_DOC_FIELDS(F, T) \
 	F(T, STR,   chain_id,    "chain_id",    REQUIRED,   none) \
 	F(T, STR,   diff_id,     "diff_id",     REQUIRED,   none) \
@@ -12,11 +20,41 @@
 	F(T, STR,   name,        "name",        REQUIRED,   none) \
 	F(T, STR,   blob_digest, "blob_digest", OMIT_EMPTY, none) \
 	F(T, INT,   blob_size,   "blob_size",   OMIT_EMPTY, none) \
+	F(T, LIST,  blobs,       "blobs",       OMIT_EMPTY, layer_blob) \
 	F(T, INT,   size,        "size",        0,          none) \
+	F(T, INT,   lease,       "lease",       OMIT_EMPTY, none) \
 	F(T, EXTRA, extra,       "",            0,          none)
 JSON_STRUCT(layer_doc, LAYER_DOC_FIELDS)
 JSON_TYPE(layer_doc, LAYER_DOC_FIELDS)
 /* clang-format on */
+
+void store_blobs_done(struct store_blobs *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		free(b->v[i].digest);
+		free(b->v[i].media_type);
+		free(b->v[i].repo);
+	}
+	free(b->v);
+	*b = (struct store_blobs){ 0 };
+}
+
+void blob_add(struct store_blobs *to, const struct store_blob_info *b)
+{
+	for (size_t i = 0; i < to->n; i++)
+		if (streq(to->v[i].digest, b->digest) && streq(to->v[i].repo, b->repo))
+			return;
+	*VEC_ADD(to) = (struct store_blob_info){ .digest = xstrdup(b->digest),
+						 .media_type = xstrdup(b->media_type),
+						 .repo = xstrdup(b->repo),
+						 .size = b->size };
+}
+
+static void blobs_copy(struct store_blobs *to, const struct store_blobs *from)
+{
+	for (size_t i = 0; i < from->n; i++)
+		blob_add(to, &from->v[i]);
+}
 
 void store_layer_done(struct store_layer *l)
 {
@@ -24,7 +62,7 @@ void store_layer_done(struct store_layer *l)
 	free(l->diff_id);
 	free(l->parent);
 	free(l->name);
-	free(l->blob_digest);
+	store_blobs_done(&l->blobs);
 	*l = (struct store_layer){ 0 };
 }
 
@@ -35,11 +73,11 @@ void layer_copy(struct store_layer *to, const struct store_layer *from)
 		.diff_id = xstrdup(from->diff_id),
 		.parent = xstrdup(from->parent),
 		.name = xstrdup(from->name),
-		.blob_digest = xstrdup(from->blob_digest),
-		.blob_size = from->blob_size,
 		.size = from->size,
+		.lease_ns = from->lease_ns,
 		.refs = from->refs,
 	};
+	blobs_copy(&to->blobs, &from->blobs);
 }
 
 struct store_layer *layer_find(struct store *s, const char *chain)
@@ -73,19 +111,36 @@ void layer_publish(struct store *s, struct store_layer *l)
 	*l = (struct store_layer){ 0 };
 }
 
-int layer_record(struct store *s, const struct store_layer *l, struct err *e)
+void layer_put(struct db_batch *b, const struct store_layer *l)
 {
 	struct layer_doc d = { .chain_id = l->chain_id,
 			       .diff_id = l->diff_id,
 			       .parent = l->parent,
 			       .name = l->name,
-			       .blob_digest = l->blob_digest,
-			       .blob_size = l->blob_size,
-			       .size = l->size };
+			       .size = l->size,
+			       .lease = l->lease_ns };
 	AUTO_STRB struct strb text = STRB_INIT;
 
+	for (size_t i = 0; i < l->blobs.n; i++)
+		*VEC_ADD(&d.blobs) = (struct layer_blob){ .digest = l->blobs.v[i].digest,
+							  .size = l->blobs.v[i].size,
+							  .media_type = l->blobs.v[i].media_type,
+							  .repo = l->blobs.v[i].repo };
 	json_write(&layer_doc_type, &d, JSON_LATEST, &text);
-	return db_put_one(s->db, DB_LAYERS, l->chain_id, strb_str(&text), e);
+	free(d.blobs.v); /* its strings are lent */
+	db_put(b, DB_LAYERS, l->chain_id, strb_str(&text));
+}
+
+static void doc_blobs(struct store_blobs *to, const struct layer_doc *d)
+{
+	if (digest_valid(d->blob_digest))
+		blob_add(to, &(struct store_blob_info){ .digest = d->blob_digest, .size = d->blob_size });
+	for (size_t i = 0; i < d->blobs.n; i++)
+		if (digest_valid(d->blobs.v[i].digest))
+			blob_add(to, &(struct store_blob_info){ .digest = d->blobs.v[i].digest,
+								.media_type = d->blobs.v[i].media_type,
+								.repo = d->blobs.v[i].repo,
+								.size = d->blobs.v[i].size });
 }
 
 static int load_one(void *ctx, const char *key, const char *text, struct err *e)
@@ -101,9 +156,9 @@ static int load_one(void *ctx, const char *key, const char *text, struct err *e)
 				  .diff_id = TAKE_PTR(d.diff_id),
 				  .parent = TAKE_PTR(d.parent),
 				  .name = TAKE_PTR(d.name),
-				  .blob_digest = TAKE_PTR(d.blob_digest),
-				  .blob_size = d.blob_size,
-				  .size = d.size };
+				  .size = d.size,
+				  .lease_ns = d.lease };
+	doc_blobs(&l.blobs, &d);
 	json_done(&layer_doc_type, &d);
 	if (!streq(l.chain_id, key) || str_empty(l.name) || strchr(l.name, '/') || *l.name == '.') {
 		store_layer_done(&l);
@@ -211,61 +266,4 @@ int64_t store_chain_size(struct store *s, const char *chain)
 		sum += l->size;
 	pthread_mutex_unlock(&s->lock);
 	return sum;
-}
-
-/* Takes the layers that nobody holds any more out of the table, from chain downwards. lock held; they stay busy. */
-static void collect_unused(struct store *s, const char *chain, struct store_layer **gone, size_t *n)
-{
-	AUTO_FREE char *next = xstrdup(chain);
-
-	while (next) {
-		struct store_layer *l = layer_find(s, next);
-
-		if (!l || (l->refs > 0 && --l->refs > 0))
-			return;
-		*gone = vec_grow(*gone, *n, sizeof **gone);
-		(*gone)[(*n)++] = *l;
-		strv_add(&s->busy, l->chain_id); /* not busy before: who adds it would hold it */
-		free(next);
-		next = xstrdup(l->parent);
-		*l = s->table.v[--s->table.n];
-	}
-}
-
-void store_layer_unref(struct store *s, const char *chain)
-{
-	store_layer_drop(s, chain, NULL);
-}
-
-void store_layer_drop(struct store *s, const char *chain, struct strv *ret_gone)
-{
-	AUTO_DB_BATCH struct db_batch batch = { 0 };
-	struct store_layer *gone = NULL;
-	struct err e = ERR_INIT;
-	size_t n = 0;
-	int r = 0;
-
-	if (!chain)
-		return;
-	pthread_mutex_lock(&s->lock);
-	collect_unused(s, chain, &gone, &n);
-	pthread_mutex_unlock(&s->lock);
-	for (size_t i = 0; i < n; i++)
-		db_del(&batch, DB_LAYERS, gone[i].chain_id);
-	if (n)
-		r = db_commit(s->db, &batch, &e);
-	if (r < 0)
-		log_error("forgetting layers: %s", e.msg); /* the next start finds them unused */
-	for (size_t i = 0; r == 0 && i < n; i++)
-		doom(s, s->layers, gone[i].name);
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < n; i++)
-		busy_leave(s, gone[i].chain_id);
-	pthread_mutex_unlock(&s->lock);
-	for (size_t i = 0; i < n; i++) {
-		if (ret_gone)
-			strv_add(ret_gone, gone[i].chain_id);
-		store_layer_done(&gone[i]);
-	}
-	free(gone);
 }

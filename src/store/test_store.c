@@ -287,6 +287,282 @@ static void test_missing_layer_of_a_container_is_made_anew(void **state)
 	assert_true(store_rw_claim(f->store, "../x", NULL, &e) < 0);
 }
 
+static int stage(struct fixture *f, const char *name, struct store_stage **ret)
+{
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_FD int fd = -1;
+
+	one_file(&b, name);
+	fd = memfd_of("layer", b.s, b.len);
+	return store_stage(f->store, NULL, &(struct store_blob){ .src = { .fd = fd }, .repo = "r", .what = name }, ret,
+			   NULL);
+}
+
+static void test_stages_settle_on_top_of_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct store_stage *v[3];
+	struct store_layer l = { 0 };
+	char chain[DIGEST_TEXT], low[DIGEST_TEXT], again[DIGEST_TEXT];
+
+	assert_int_equal(stage(f, "c", &v[2]), 0); /* the highest first */
+	assert_int_equal(stage(f, "a", &v[0]), 0);
+	assert_int_equal(stage(f, "b", &v[1]), 0);
+	assert_int_equal(entries(f, "layers"), 0);
+	memcpy(low, store_stage_diff_id(v[0]), sizeof low);
+	assert_int_equal(store_settle(f->store, NULL, v, 3, 0, chain, NULL), 0);
+	assert_int_equal(entries(f, "layers"), 3);
+	assert_int_equal(store_chain_size(f->store, chain), 3);
+	assert_int_equal(store_layer_get(f->store, low, &l, NULL), 0);
+	assert_int_equal(l.refs, 1); /* its child */
+	assert_int_equal(l.blobs.n, 1);
+	assert_string_equal(l.blobs.v[0].repo, "r");
+	store_layer_done(&l);
+	/* the same once more, with one on top: what is there is shared */
+	assert_int_equal(stage(f, "a", &v[0]), 0);
+	assert_int_equal(stage(f, "b", &v[1]), 0);
+	assert_int_equal(stage(f, "d", &v[2]), 0);
+	assert_int_equal(store_settle(f->store, NULL, v, 3, 0, again, NULL), 0);
+	assert_int_equal(entries(f, "layers"), 4);
+	store_layer_unref(f->store, chain);
+	assert_int_equal(entries(f, "layers"), 3);
+	store_layer_unref(f->store, again);
+	assert_int_equal(entries(f, "layers"), 0);
+	stop(f);
+	assert_int_equal(entries(f, "tmp"), 0);
+	start(f, getenv("HOY_WORKER"));
+}
+
+static void test_settling_on_a_missing_parent_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char chain[DIGEST_TEXT], missing[DIGEST_TEXT];
+	struct store_stage *v = NULL;
+
+	digest_bytes("x", 1, missing);
+	assert_int_equal(stage(f, "a", &v), 0);
+	assert_int_equal(store_settle(f->store, missing, &v, 1, 0, chain, NULL), -ENOENT);
+	assert_int_equal(entries(f, "layers"), 0);
+	stop(f);
+	assert_int_equal(entries(f, "tmp"), 0);
+	start(f, getenv("HOY_WORKER"));
+}
+
+static void test_a_lease_keeps_a_layer_without_owner(void **state)
+{
+	struct fixture *f = *state;
+	char chain[DIGEST_TEXT];
+	struct store_stage *v[2];
+	struct err e = ERR_INIT;
+
+	assert_int_equal(stage(f, "a", &v[0]), 0);
+	assert_int_equal(stage(f, "b", &v[1]), 0);
+	assert_int_equal(store_settle(f->store, NULL, v, 2, time_now_ns() + 3600000000000, chain, NULL), 0);
+	store_layer_unref(f->store, chain);
+	assert_int_equal(entries(f, "layers"), 2);
+	stop(f);
+	start(f, getenv("HOY_WORKER"));
+	assert_int_equal(store_sweep(f->store, &e), 0);
+	store_layer_expire(f->store, NULL);
+	assert_int_equal(entries(f, "layers"), 2);
+	/* somebody takes it and gives it back: still leased */
+	assert_int_equal(store_layer_ref(f->store, chain, &e), 0);
+	store_layer_unref(f->store, chain);
+	assert_int_equal(entries(f, "layers"), 2);
+	assert_int_equal(store_layer_lease(f->store, chain, 0, &e), 0);
+	assert_int_equal(entries(f, "layers"), 0);
+}
+
+static void test_a_lease_that_is_over_is_none(void **state)
+{
+	struct fixture *f = *state;
+	char chain[DIGEST_TEXT];
+	struct store_stage *v = NULL;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(stage(f, "a", &v), 0);
+	assert_int_equal(store_settle(f->store, NULL, &v, 1, time_now_ns() - 1, chain, NULL), 0);
+	stop(f);
+	start(f, getenv("HOY_WORKER"));
+	assert_int_equal(store_sweep(f->store, &e), 0);
+	assert_int_equal(entries(f, "layers"), 0);
+}
+
+static void test_blobs_are_remembered_once_per_place(void **state)
+{
+	struct fixture *f = *state;
+	char chain[DIGEST_TEXT], other[DIGEST_TEXT];
+	struct store_stage *v = NULL;
+	struct store_blobs b = { 0 };
+	char there[] = "there", type[] = "t";
+	struct store_blob_info more = { .digest = other, .repo = there, .media_type = type, .size = 9 };
+	struct err e = ERR_INIT;
+
+	digest_bytes("z", 1, other);
+	assert_int_equal(stage(f, "a", &v), 0);
+	assert_int_equal(store_settle(f->store, NULL, &v, 1, 0, chain, NULL), 0);
+	assert_int_equal(store_layer_blob_add(f->store, chain, &more, &e), 0);
+	assert_int_equal(store_layer_blob_add(f->store, chain, &more, &e), 0);
+	stop(f);
+	start(f, getenv("HOY_WORKER"));
+	store_layer_blobs(f->store, chain, &b); /* the lowest layer: its chain id is its diff id */
+	assert_int_equal(b.n, 2);
+	assert_string_equal(b.v[1].digest, other);
+	assert_string_equal(b.v[1].repo, "there");
+	assert_string_equal(b.v[1].media_type, "t");
+	assert_int_equal(b.v[1].size, 9);
+	store_blobs_done(&b);
+}
+
+/* ---- unfinished downloads ---- */
+struct download {
+	struct store_partial *p;
+	const struct strb *bytes;
+	size_t upto;
+	int end;
+};
+
+static void *downloads(void *arg)
+{
+	struct download *d = arg;
+
+	for (size_t at = (size_t)store_partial_have(d->p); at < d->upto;) {
+		size_t n = MIN((size_t)700, d->upto - at);
+
+		(void)usleep(300);
+		if (fd_write_all(store_partial_fd(d->p), d->bytes->s + at, n) < 0)
+			break;
+		at += n;
+		store_partial_grew(d->p, (int64_t)at);
+	}
+	store_partial_end(d->p, d->end);
+	return NULL;
+}
+
+static void saw(void *ctx, int64_t done)
+{
+	*(int64_t *)ctx = done;
+}
+
+static int follow(struct fixture *f, const struct strb *b, const char *digest, size_t upto, int end,
+		  struct store_stage **ret, int64_t *seen, struct err *e)
+{
+	struct download d = { .bytes = b, .upto = upto, .end = end };
+	pthread_t t;
+	int r;
+
+	assert_int_equal(store_partial_open(f->store, digest, NULL, &d.p, e), 0);
+	assert_int_equal(pthread_create(&t, NULL, downloads, &d), 0);
+	r = store_stage(
+		f->store, NULL,
+		&(struct store_blob){
+			.src = store_partial_source(d.p), .digest = digest, .progress = saw, .progress_ctx = seen },
+		ret, e);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(store_partial_close(d.p, r == 0 ? STORE_PARTIAL_BLOB : STORE_PARTIAL_KEEP, e), 0);
+	return r;
+}
+
+static void test_a_layer_is_unpacked_while_it_arrives(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_STRB struct strb b = STRB_INIT;
+	struct store_stage *v = NULL;
+	char digest[DIGEST_TEXT], chain[DIGEST_TEXT];
+	struct err e = ERR_INIT;
+	int64_t seen = 0;
+	int fd;
+
+	for (int i = 0; i < 100; i++)
+		tb_file(&b, "some/file", "some content");
+	tb_end(&b);
+	digest_bytes(b.s, b.len, digest);
+	/* the link breaks in the middle: nothing becomes a layer, the bytes stay */
+	assert_int_equal(follow(f, &b, digest, b.len / 2, -EPIPE, &v, &seen, &e), -EPIPE);
+	assert_int_equal(entries(f, "partial"), 1);
+	stop(f);
+	start(f, getenv("HOY_WORKER"));
+	assert_int_equal(follow(f, &b, digest, b.len, 0, &v, &seen, &e), 0);
+	assert_int_equal(seen, b.len);
+	assert_int_equal(entries(f, "partial"), 0);
+	assert_int_equal(store_settle(f->store, NULL, &v, 1, 0, chain, &e), 0);
+	/* and the blob lives as long as the layer */
+	assert_int_equal(store_sweep(f->store, &e), 0);
+	fd = store_blob_open(f->store, digest);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	store_layer_unref(f->store, chain);
+	assert_int_equal(store_blob_open(f->store, digest), -ENOENT);
+}
+
+static void test_old_downloads_are_thrown_away(void **state)
+{
+	struct fixture *f = *state;
+	struct timespec old[2] = { { .tv_sec = time(NULL) - STORE_PARTIAL_KEEP_S - 10 },
+				   { .tv_sec = time(NULL) - STORE_PARTIAL_KEEP_S - 10 } };
+	char young[DIGEST_TEXT], aged[DIGEST_TEXT];
+	struct err e = ERR_INIT;
+	struct store_partial *p;
+
+	digest_bytes("young", 5, young);
+	digest_bytes("aged", 4, aged);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_partial_open(f->store, i ? aged : young, NULL, &p, &e), 0);
+		assert_int_equal(fd_write_all(store_partial_fd(p), "x", 1), 0);
+		store_partial_grew(p, 1);
+		if (i)
+			assert_int_equal(futimens(store_partial_fd(p), old), 0);
+		assert_int_equal(store_partial_close(p, STORE_PARTIAL_KEEP, &e), 0);
+	}
+	stop(f);
+	start(f, getenv("HOY_WORKER"));
+	assert_int_equal(entries(f, "partial"), 1);
+	assert_int_equal(store_partial_open(f->store, young, NULL, &p, &e), 0);
+	assert_int_equal(store_partial_have(p), 1);
+	assert_int_equal(store_partial_close(p, STORE_PARTIAL_DROP, &e), 0);
+	assert_int_equal(entries(f, "partial"), 0);
+}
+
+struct second {
+	struct fixture *f;
+	const char *digest;
+	int r, got;
+	const int *cancel;
+};
+
+static void *opens_second(void *arg)
+{
+	struct second *c = arg;
+	struct store_partial *p = NULL;
+
+	c->r = store_partial_open(c->f->store, c->digest, c->cancel, &p, NULL);
+	__atomic_store_n(&c->got, 1, __ATOMIC_RELEASE);
+	(void)store_partial_close(p, STORE_PARTIAL_KEEP, NULL);
+	return NULL;
+}
+
+static void test_a_second_download_of_the_same_waits(void **state)
+{
+	struct fixture *f = *state;
+	char digest[DIGEST_TEXT];
+	int cancel = 0;
+	struct second c = { .f = f, .digest = digest }, given_up = { .f = f, .digest = digest, .cancel = &cancel };
+	struct store_partial *p = NULL;
+	pthread_t t, u;
+
+	digest_bytes("x", 1, digest);
+	assert_int_equal(store_partial_open(f->store, digest, NULL, &p, NULL), 0);
+	assert_int_equal(pthread_create(&t, NULL, opens_second, &c), 0);
+	assert_int_equal(pthread_create(&u, NULL, opens_second, &given_up), 0);
+	__atomic_store_n(&cancel, 1, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(u, NULL), 0);
+	assert_int_equal(given_up.r, -ECANCELED);
+	assert_int_equal(__atomic_load_n(&c.got, __ATOMIC_ACQUIRE), 0);
+	assert_int_equal(store_partial_close(p, STORE_PARTIAL_KEEP, NULL), 0);
+	assert_int_equal(pthread_join(t, NULL), 0);
+	assert_int_equal(c.r, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -300,6 +576,14 @@ int main(void)
 		T(test_trees_of_any_depth_are_removed),
 		T(test_a_worker_that_cannot_start_is_an_error),
 		T(test_missing_layer_of_a_container_is_made_anew),
+		T(test_stages_settle_on_top_of_each_other),
+		T(test_settling_on_a_missing_parent_leaves_nothing),
+		T(test_a_lease_keeps_a_layer_without_owner),
+		T(test_a_lease_that_is_over_is_none),
+		T(test_blobs_are_remembered_once_per_place),
+		T(test_a_layer_is_unpacked_while_it_arrives),
+		T(test_old_downloads_are_thrown_away),
+		T(test_a_second_download_of_the_same_waits),
 	};
 
 	if (geteuid() != 0)

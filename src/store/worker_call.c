@@ -50,8 +50,25 @@ static int died(struct worker *w, struct err *e)
 
 int worker_answer(struct worker *w, uint16_t want, struct msg *ret, struct err *e)
 {
+	return worker_answer_watched(w, want, NULL, NULL, ret, e);
+}
+
+int worker_answer_watched(struct worker *w, uint16_t want, void (*progress)(void *ctx, int64_t done), void *ctx,
+			  struct msg *ret, struct err *e)
+{
 	AUTO_MSG struct msg m = { 0 };
 	int r = msg_recv(w->sock, &m);
+
+	while (r > 0 && m.type == WORKER_PROGRESS) {
+		struct msg_reader rd = msg_reader(m.body, m.n);
+		int64_t done = msg_get_i64(&rd);
+
+		if (progress && !rd.bad && done >= 0)
+			progress(ctx, done);
+		msg_done(&m);
+		m = (struct msg){ 0 };
+		r = msg_recv(w->sock, &m);
+	}
 
 	if (r == 0 || r == -ECONNRESET)
 		return died(w, e);

@@ -12,7 +12,7 @@
 enum worker_msg {
 	/* requests; the verb of the command line is given behind the number */
 	WORKER_UNPACK =
-		1, /* "unpack": str what, u32 enum worker_form, [fd archive][fd directory] -> WORKER_UNPACKED. Synced when answered */
+		1, /* "unpack": str what, u32 enum worker_form, u32 wants progress, [fd archive][fd directory] -> WORKER_UNPACKED. Not synced */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
 	/* answers */
@@ -22,6 +22,7 @@ enum worker_msg {
 	                        * i64 entries, str compression, [memfd: opaque directories, each ended by NUL] */
 	WORKER_SPOOLED =
 		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
+	WORKER_PROGRESS = 103, /* before the answer, any number of times: i64 bytes read so far */
 };
 enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_OVERLAY =
@@ -44,12 +45,17 @@ int worker_start(const char *path, const char *verb, uint16_t type, const struct
 		 size_t n_fds, struct worker *ret, struct err *e);
 /* Waits for the answer; WORKER_ERROR becomes e. A worker that dies without a word is an error too. */
 int worker_answer(struct worker *w, uint16_t want, struct msg *ret, struct err *e);
+/* The same with progress reports on the way. */
+int worker_answer_watched(struct worker *w, uint16_t want, void (*progress)(void *ctx, int64_t done), void *ctx,
+			  struct msg *ret, struct err *e);
 void worker_done(struct worker *w); /* kills it when it still runs, and reaps it */
 
 /* A descriptor for a worker to read src from; where src is a function, pump_run() feeds it and must run until done. */
 struct pump {
 	const struct store_source *src;
 	int worker_end, our_end;
+	void (*progress)(void *ctx, int64_t done); /* bytes given so far; NULL = silent */
+	void *progress_ctx;
 };
 int pump_open(const struct store_source *src, struct pump *ret, struct err *e);
 int pump_run(struct pump *p,

@@ -11,17 +11,49 @@ static int opaque_list(struct job *j, const struct apply_result *res, struct err
 	return job_list(j, &list, e);
 }
 
+/* The archive, with a word to hoyd about every few megabytes of it. Called by the thread that decompresses. */
+#define TELL_EVERY (4 << 20)
+struct watched_input {
+	int fd;
+	bool wanted;
+	int64_t done, told;
+};
+
+static ssize_t read_watched(void *ctx, void *p, size_t n)
+{
+	struct watched_input *in = ctx;
+	ssize_t r;
+
+	do
+		r = read(in->fd, p, n);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	in->done += r;
+	if (in->wanted && in->done - in->told >= TELL_EVERY) {
+		in->told = in->done;
+		job_progress(in->done);
+	}
+	return r;
+}
+
 int verb_unpack(struct job *j, struct err *e)
 {
 	struct msg_reader rd = msg_reader(j->req->body, j->req->n);
 	const char *what = msg_get_str(&rd);
-	struct decomp *d = decomp_new(decomp_input_fd(&j->input), &decomp_budget_default);
+	uint32_t form = msg_get_u32(&rd);
+	struct watched_input in = { .fd = j->input, .wanted = msg_get_u32(&rd) };
+	struct decomp *d = decomp_new((struct decomp_input){ .read = read_watched, .ctx = &in },
+				      &decomp_budget_default);
 	struct pipe_source *p = NULL;
 	struct apply_result res = { 0 };
 	struct decomp_sums sums = { 0 };
 	const char *diff_id = NULL;
-	int r = pipe_source_new(d, &p, e);
+	int r;
 
+	if (form != WORKER_FORM_OVERLAY)
+		return err_set(e, ERR_NOT_IMPLEMENTED, "this hoy-worker cannot make layers of form %u", form);
+	r = pipe_source_new(d, &p, e);
 	if (r < 0)
 		return r;
 	r = archive_apply(pipe_source_src(p), j->target, &apply_budget_default, &res, e);
@@ -33,8 +65,6 @@ int verb_unpack(struct job *j, struct err *e)
 	r = decomp_finish(d, &sums, e);
 	if (r < 0)
 		return r;
-	if (syncfs(j->target) < 0)
-		return err_sys(e, -errno, "syncing the layer");
 	msg_put_str(&j->body, sums.digest);
 	msg_put_str(&j->body, diff_id);
 	msg_put_i64(&j->body, sums.in);

@@ -41,6 +41,14 @@ int job_list(struct job *j, const struct strb *text, struct err *e)
 	return j->list < 0 ? err_sys(e, j->list, "making the answer") : 0;
 }
 
+void job_progress(int64_t done)
+{
+	AUTO_STRB struct strb body = STRB_INIT;
+
+	msg_put_i64(&body, done);
+	(void)msg_send(WORKER_SOCKET, WORKER_PROGRESS, 0, strb_str(&body), body.len, NULL, 0);
+}
+
 static int lock_in(struct job *j, struct err *e)
 {
 	int r = sandbox_enter(&(struct sandbox){ .flags = SANDBOX_NO_NETWORK | SANDBOX_ROOT | SANDBOX_SECCOMP,

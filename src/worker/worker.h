@@ -20,5 +20,6 @@ struct verb {
 	int (*run)(struct job *j, struct err *e);
 };
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
+void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */
 int verb_unpack(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
