@@ -72,6 +72,8 @@ JSON_STRUCT(oci_platform, OCI_PLATFORM_FIELDS)
 	F(T, STR, digest,      "digest",      0,          none) \
 	F(T, INT, size,        "size",        0,          none) \
 	F(T, MAP, annotations, "annotations", OMIT_EMPTY, none) \
+	F(T, STRV, urls,        "urls",        OMIT_EMPTY, none) \
+	F(T, STR,  artifact_type, "artifactType", OMIT_EMPTY, none) \
 	F(T, PTR, platform,    "platform",    OMIT_EMPTY, oci_platform)
 JSON_STRUCT(oci_descriptor, OCI_DESCRIPTOR_FIELDS)
 
@@ -79,9 +81,12 @@ JSON_STRUCT(oci_descriptor, OCI_DESCRIPTOR_FIELDS)
 #define OCI_MANIFEST_FIELDS(F, T) \
 	F(T, INT,  schema_version, "schemaVersion", 0,          none) \
 	F(T, STR,  media_type,     "mediaType",     OMIT_EMPTY, none) \
+	F(T, STR,  artifact_type,  "artifactType",  OMIT_EMPTY, none) \
 	F(T, PTR,  config,         "config",        OMIT_EMPTY, oci_descriptor) \
 	F(T, LIST, layers,         "layers",        OMIT_EMPTY, oci_descriptor) \
-	F(T, LIST, manifests,      "manifests",     OMIT_EMPTY, oci_descriptor)
+	F(T, LIST, manifests,      "manifests",     OMIT_EMPTY, oci_descriptor) \
+	F(T, PTR,  subject,        "subject",       OMIT_EMPTY, oci_descriptor) \
+	F(T, MAP,  annotations,    "annotations",   OMIT_EMPTY, none)
 JSON_STRUCT(oci_manifest, OCI_MANIFEST_FIELDS)
 
 /* manifest.json of `docker save` is a list of these; wrapped as {"m": list} for reading */
