@@ -13,6 +13,13 @@ static const char *log_name(const struct container *c, char buf[80])
 	return buf;
 }
 
+/* A connection that a shim did not take may lie in its queue: closing our descriptor alone would not end it for the client. */
+static void cut_off(int fd, int r)
+{
+	if (r < 0 && fd >= 0)
+		(void)shutdown(fd, SHUT_RDWR);
+}
+
 /* ---- attach ---- */
 struct history {
 	int fd;
@@ -140,6 +147,7 @@ int container_attach(struct engine *en, const char *ref, const struct attach_opt
 			&(struct shim_request){ .type = SHIM_ATTACH, .body = b.s, .n = b.len, .fds = &fd, .n_fds = 1 },
 			NULL, NULL, e);
 	}
+	cut_off(fd, r);
 	if (r == 0)
 		container_event(c, "attach", NULL);
 	shim_link_unref(l);
@@ -214,6 +222,7 @@ int container_logs(struct engine *en, const char *ref, const struct logs_opts *o
 		r = follow(l, &h, o, &q.to, e);
 	else if (r == 0)
 		r = fd_write_all(fd, CHUNK_LAST, strlen(CHUNK_LAST));
+	cut_off(fd, r);
 	shim_link_unref(l);
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
@@ -287,6 +296,7 @@ int container_wait(struct engine *en, const char *ref, enum wait_condition condi
 	msg_put_u32(&b, SHIM_IO_CHUNKED);
 	r = shim_call(l, &(struct shim_request){ .type = SHIM_WAIT, .body = b.s, .n = b.len, .fds = &fd, .n_fds = 1 },
 		      NULL, NULL, e);
+	cut_off(fd, r);
 	shim_link_unref(l);
 	return r;
 }

@@ -178,7 +178,7 @@ static void give_up(struct start *s)
 		msg_put_u32(&b, 1);
 		if (shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_GO, .body = b.s, .n = b.len }, NULL) ==
 		    0)
-			(void)shim_talk_next(s->talk, &m, NULL, NULL);
+			(void)shim_talk_next(s->talk, SHIM_CALL_S, &m, NULL, NULL);
 	}
 	shim_talk_end(TAKE_PTR(s->talk));
 }
@@ -191,7 +191,7 @@ static int connect_network(struct start *s, struct err *e)
 
 	if (!s->new_netns)
 		return 0;
-	r = shim_talk_next(s->talk, &m, &s->failure, e);
+	r = shim_talk_next(s->talk, SHIM_START_S, &m, &s->failure, e);
 	if (r < 0) {
 		s->attached = true; /* it has answered; nothing to give up */
 		return r;
@@ -219,19 +219,22 @@ static int finish(struct start *s, struct err *e)
 {
 	AUTO_MSG struct msg m = { 0 };
 	struct container *c = s->c;
-	bool died;
-	int r = shim_talk_next(s->talk, &m, &s->failure, e);
+	struct timespec end = { 0 };
+	bool failed, late = false;
+	int r = shim_talk_next(s->talk, SHIM_START_S, &m, &s->failure, e);
 
 	if (r < 0)
 		return r;
 	shim_talk_end(TAKE_PTR(s->talk));
 	/* The news of the start comes over the same socket; it sets the state, in order with an exit that may follow at once. */
+	(void)clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += SHIM_CALL_S;
 	pthread_mutex_lock(&c->lock);
-	while (c->starts == s->starts_before && c->shim)
-		pthread_cond_wait(&c->changed, &c->lock);
-	died = c->starts == s->starts_before;
+	while (c->starts == s->starts_before && c->shim && !late)
+		late = pthread_cond_timedwait(&c->changed, &c->lock, &end) == ETIMEDOUT;
+	failed = c->starts == s->starts_before;
 	pthread_mutex_unlock(&c->lock);
-	return died ? err_set(e, ERR_SYSTEM, "the container's shim died") : 0;
+	return failed ? err_set(e, ERR_SYSTEM, "the container's shim %s", late ? "does not answer" : "died") : 0;
 }
 
 static int remember_endpoint(struct start *s, struct err *e)

@@ -147,7 +147,16 @@ static int freeze(struct container *c, bool frozen, struct err *e)
 	if (!l)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	msg_put_u32(&b, frozen);
-	r = shim_call(l, &(struct shim_request){ .type = SHIM_FREEZE, .body = b.s, .n = b.len }, NULL, NULL, e);
+	r = shim_call(
+		l,
+		&(struct shim_request){ .type = SHIM_FREEZE, .body = b.s, .n = b.len, .patience_s = SHIM_CALL_S + 2 },
+		NULL, NULL, e);
+	if (r ==
+	    SHIM_SILENT) { /* if it wakes up it will do as it was told: told at once to undo it, since we say that it failed */
+		strb_clear(&b);
+		msg_put_u32(&b, !frozen);
+		(void)shim_tell(l, &(struct shim_request){ .type = SHIM_FREEZE, .body = b.s, .n = b.len });
+	}
 	shim_link_unref(l);
 	if (r == 0) {
 		pthread_mutex_lock(&c->lock);
@@ -185,7 +194,10 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 		return 0;
 	note_intent(c);
 	/* A container that ends just now is not an error of stop. */
-	if (send_signal(c, sig, false, true, NULL) == 0) {
+	r = send_signal(c, sig, false, true, NULL);
+	if (r == SHIM_SILENT && timeout_s > 0) /* that was waiting too */
+		timeout_s = MAX(timeout_s - SHIM_CALL_S, (int64_t)0);
+	if (r == 0) {
 		AUTO_STRMAP struct strmap more = { 0 };
 		AUTO_FREE char *number = xasprintf("%d", sig);
 
@@ -197,7 +209,8 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 
 		log_info("container %s did not end within %lld s of signal %d: killing it", c->id, (long long)timeout_s,
 			 sig);
-		(void)send_signal(c, SIGKILL, false, true, NULL);
+		if (send_signal(c, SIGKILL, false, true, NULL) == SHIM_SILENT)
+			(void)container_shim_kill(c, e);
 		strmap_set(&more, "signal", "9");
 		container_event(c, "kill", &more);
 		if (!wait_ended(c, KILL_WAIT_S)) {
@@ -274,6 +287,8 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		note_intent(c);
 	}
 	r = send_signal(c, sig, false, stops, e);
+	if (r == SHIM_SILENT && sig == SIGKILL)
+		r = container_shim_kill(c, e);
 	if (r == -ESRCH) /* it has just ended */
 		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
 	if (r < 0)

@@ -121,6 +121,8 @@ int exec_plan(struct container *c, const struct exec *x, struct strb *ret, struc
 int container_shim(struct container *c, struct shim_link **ret, struct err *e);
 struct shim_link *container_shim_now(struct container *c); /* NULL where none is known; a reference */
 void container_shim_end(struct container *c);              /* the container is at rest: let its shim go */
+/* Its shim does not answer: it is ended, and with it the container, which is reported as of any shim that dies. */
+int container_shim_kill(struct container *c, struct err *e);
 extern const struct shim_callbacks engine_shim_callbacks;
 /* The container's restart policy, to its shim. */
 int container_send_policy(struct container *c, struct shim_link *l, struct err *e);

@@ -4,6 +4,8 @@
 #include "engine/exec_private.h"
 #include "stream/stream.h"
 
+#include <sys/socket.h>
+
 #define KEEP_ENDED_NS (300 * 1000000000LL) /* as long as dockerd keeps them at least */
 
 static struct exec *find_locked(struct engine *en, const char *id)
@@ -293,6 +295,7 @@ static void tell_failure(struct exec_session *s, const struct err *e)
 	else
 		stream_add(&b, STREAM_STDOUT, line, strlen(line));
 	(void)fd_write_all(s->fd, b.s, b.len);
+	(void)shutdown(s->fd, SHUT_RDWR); /* a shim that did not answer may still have it in its queue */
 }
 
 static int session_run(struct exec_session *s, struct err *e)
@@ -305,7 +308,7 @@ static int session_run(struct exec_session *s, struct err *e)
 	int r = session_begin(s, e);
 
 	if (r == 0)
-		r = shim_talk_next(s->talk, &m, &failure, e);
+		r = shim_talk_next(s->talk, SHIM_EXEC_S, &m, &failure, e);
 	if (r < 0) {
 		r = failed(failure, r, e, &code);
 		settle(en, s->x->id, EXEC_ENDED, 0, code);

@@ -1,15 +1,17 @@
 /* shim_link.c - see shim_link.h. */
 #include "engine/shim_link.h"
+#include "base/kernel.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define HELLO_S 10
+#define SICK_S 1 /* patience with a shim that did not answer the last time */
 
 struct answer {
 	struct msg m;
@@ -33,7 +35,7 @@ struct shim_link {
 	pid_t pid; /* ours to reap, or 0 */
 	uint32_t next_seq;
 	struct shim_talk *talks;
-	bool dead;
+	bool dead, sick;
 	void *owner;
 };
 
@@ -57,6 +59,7 @@ static void talk_push(struct shim_talk *t, struct msg *m)
 static void deliver(struct shim_link *l, struct msg *m)
 {
 	pthread_mutex_lock(&l->lock);
+	l->sick = false;
 	for (struct shim_talk *t = l->talks; t; t = t->next)
 		if (t->seq == m->seq) {
 			talk_push(t, m);
@@ -97,10 +100,13 @@ static void tell_owner(struct shim_link *l, const struct msg *m)
 
 static void reap(struct shim_link *l)
 {
-	pid_t pid = l->pid;
+	pid_t pid;
 	int status = 0;
 
+	pthread_mutex_lock(&l->lock); /* shim_kill uses the number only while nobody has reaped it */
+	pid = l->pid;
 	l->pid = 0;
+	pthread_mutex_unlock(&l->lock);
 	if (pid > 0)
 		(void)proc_wait(pid, &status);
 }
@@ -211,6 +217,7 @@ static struct shim_link *link_new(struct shim_hub *h, int fd, pid_t pid)
 	l->hub = h;
 	l->refs = 1;
 	l->fd = fd;
+	(void)fd_nonblock(fd, true); /* a shim that does not read must not hold up who writes */
 	l->pid = pid;
 	(void)pthread_mutex_init(&l->lock, NULL);
 	(void)pthread_mutex_init(&l->calling, NULL);
@@ -262,8 +269,6 @@ int shim_find(struct shim_hub *h, const struct shim_place *p, struct shim_link *
 	return 0;
 }
 
-static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32_t *ret_failure, struct err *e);
-
 int shim_hello(struct shim_link *l, int64_t journal_seq, void *owner, struct msg *ret_state, struct err *e)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
@@ -285,7 +290,7 @@ int shim_hello(struct shim_link *l, int64_t journal_seq, void *owner, struct msg
 	}
 	r = shim_talk_begin(l, &q, &t, e);
 	if (r == 0)
-		r = talk_wait(t, HELLO_S, ret_state, NULL, e);
+		r = shim_talk_next(t, SHIM_CALL_S, ret_state, NULL, e);
 	shim_talk_end(t);
 	return r;
 }
@@ -337,11 +342,49 @@ bool shim_forget_owner(struct shim_link *l)
 	return had;
 }
 
+static int silent(struct err *e)
+{
+	(void)err_set(e, ERR_UNAVAILABLE, "the container's shim does not answer");
+	if (e)
+		e->sys = SHIM_SILENT;
+	return SHIM_SILENT;
+}
+
+/* How long to wait for it now. */
+static int patience(struct shim_link *l, int wanted_s)
+{
+	int s;
+
+	pthread_mutex_lock(&l->lock);
+	s = l->sick ? MIN(SICK_S, wanted_s) : wanted_s;
+	pthread_mutex_unlock(&l->lock);
+	return s;
+}
+
+static void note_silence(struct shim_link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	l->sick = true;
+	pthread_mutex_unlock(&l->lock);
+}
+
 static int send_request(struct shim_link *l, uint32_t seq, const struct shim_request *q, struct err *e)
 {
-	int r = msg_send(l->fd, q->type, seq, q->body, q->n, q->fds, q->n_fds);
+	int64_t until = time_mono_ns() + patience(l, SHIM_CALL_S) * 1000000000LL;
 
-	return r < 0 ? err_sys(e, r, "talking to the container's shim") : 0;
+	for (;;) {
+		struct pollfd p = { .fd = l->fd, .events = POLLOUT };
+		int r = msg_send(l->fd, q->type, seq, q->body, q->n, q->fds, q->n_fds);
+		int64_t rest_ms = (until - time_mono_ns()) / 1000000;
+
+		if (r != -EAGAIN)
+			return r < 0 ? err_sys(e, r, "talking to the container's shim") : 0;
+		if (rest_ms <= 0) {
+			note_silence(l);
+			return silent(e);
+		}
+		(void)poll(&p, 1, (int)rest_ms);
+	}
 }
 
 int shim_talk_begin(struct shim_link *l, const struct shim_request *q, struct shim_talk **ret, struct err *e)
@@ -377,7 +420,6 @@ int shim_talk_say(struct shim_talk *t, const struct shim_request *q, struct err 
 	return send_request(t->link, t->seq, q, e);
 }
 
-/* timeout_s < 0: for ever */
 static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32_t *ret_failure, struct err *e)
 {
 	struct shim_link *l = t->link;
@@ -388,12 +430,8 @@ static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32
 	(void)clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += timeout_s;
 	pthread_mutex_lock(&l->lock);
-	while (!t->first && !l->dead && !late) {
-		if (timeout_s < 0)
-			pthread_cond_wait(&t->news, &l->lock);
-		else
-			late = pthread_cond_timedwait(&t->news, &l->lock, &end) == ETIMEDOUT;
-	}
+	while (!t->first && !l->dead && !late)
+		late = pthread_cond_timedwait(&t->news, &l->lock, &end) == ETIMEDOUT;
 	a = t->first;
 	if (a) {
 		t->first = a->next;
@@ -402,7 +440,7 @@ static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (!a && late)
-		return err_set(e, ERR_UNAVAILABLE, "the container's shim does not answer");
+		return silent(e);
 	if (!a)
 		return err_sys(e, -EPIPE, "the container's shim is gone");
 	*ret = a->m;
@@ -426,9 +464,13 @@ static int talk_wait(struct shim_talk *t, int timeout_s, struct msg *ret, uint32
 	return 0;
 }
 
-int shim_talk_next(struct shim_talk *t, struct msg *ret, uint32_t *ret_failure, struct err *e)
+int shim_talk_next(struct shim_talk *t, int patience_s, struct msg *ret, uint32_t *ret_failure, struct err *e)
 {
-	return talk_wait(t, -1, ret, ret_failure, e);
+	int r = talk_wait(t, patience(t->link, patience_s), ret, ret_failure, e);
+
+	if (r == SHIM_SILENT)
+		note_silence(t->link);
+	return r;
 }
 
 void shim_talk_end(struct shim_talk *t)
@@ -463,14 +505,29 @@ int shim_call(struct shim_link *l, const struct shim_request *q, struct msg *ret
 
 	if (r < 0)
 		return r;
-	r = shim_talk_next(t, ret ? ret : &ignored, ret_failure, e);
+	r = shim_talk_next(t, q->patience_s ? q->patience_s : SHIM_CALL_S, ret ? ret : &ignored, ret_failure, e);
+	shim_talk_end(t);
+	return r;
+}
+
+int shim_call_patiently(struct shim_link *l, const struct shim_request *q, struct err *e)
+{
+	AUTO_MSG struct msg m = { 0 };
+	struct shim_talk *t = NULL;
+	int r = shim_talk_begin(l, q, &t, e);
+
+	if (r < 0)
+		return r;
+	while ((r = talk_wait(t, patience(l, SHIM_CALL_S), &m, NULL, e)) == SHIM_SILENT)
+		if (shim_call(l, &(struct shim_request){ .type = SHIM_SYNC }, NULL, NULL, e) == SHIM_SILENT)
+			break;
 	shim_talk_end(t);
 	return r;
 }
 
 int shim_tell(struct shim_link *l, const struct shim_request *q)
 {
-	return send_request(l, 0, q, NULL);
+	return msg_send(l->fd, q->type, 0, q->body, q->n, q->fds, q->n_fds);
 }
 
 void shim_ack(struct shim_link *l, int64_t journal_seq)
@@ -479,4 +536,51 @@ void shim_ack(struct shim_link *l, int64_t journal_seq)
 
 	msg_put_i64(&b, journal_seq);
 	(void)shim_tell(l, &(struct shim_request){ .type = SHIM_ACK, .body = b.s, .n = b.len });
+}
+
+/* ---- the last resort ---- */
+static bool is_shim_of(pid_t pid, const char *id)
+{
+	AUTO_FREE char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+	AUTO_FREE char *have = NULL;
+	char want[128];
+	size_t n = 0;
+	int len = snprintf(want, sizeof want, "hoy-shim%c%s", 0, id);
+
+	return len > 0 && (size_t)len < sizeof want && file_read(AT_FDCWD, path, sizeof want, &have, &n) == 0 &&
+	       n == (size_t)len + 1 && memcmp(have, want, n) == 0;
+}
+
+/* One that an earlier hoyd has started. It has called listen() itself, so its socket names it. The number is good if the socket is still
+ * open when we hold the process by its pidfd: then it had not ended before. */
+static int kill_peer(const struct shim_link *l, const char *id)
+{
+	struct ucred peer = { 0 };
+	socklen_t n = sizeof peer;
+	struct pollfd p = { .fd = l->fd, .events = POLLRDHUP };
+	AUTO_FD int pidfd = -1;
+
+	if (getsockopt(l->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0)
+		return -errno;
+	if (peer.pid <= 1 || peer.pid == getpid())
+		return -ESRCH;
+	pidfd = proc_pidfd(peer.pid);
+	if (pidfd < 0)
+		return pidfd;
+	if (!is_shim_of(peer.pid, id) || (poll(&p, 1, 0) == 1 && p.revents & (POLLHUP | POLLERR | POLLRDHUP)))
+		return -ESRCH;
+	return sys_pidfd_send_signal(pidfd, SIGKILL) < 0 ? -errno : 0;
+}
+
+int shim_kill(struct shim_link *l, const char *id, struct err *e)
+{
+	int r = 1;
+
+	pthread_mutex_lock(&l->lock);
+	if (l->pid > 0)
+		r = kill(l->pid, SIGKILL) < 0 ? -errno : 0;
+	pthread_mutex_unlock(&l->lock);
+	if (r == 1)
+		r = kill_peer(l, id);
+	return r < 0 ? err_sys(e, r, "ending the shim of container %s", id) : 0;
 }

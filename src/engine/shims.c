@@ -336,7 +336,9 @@ static int connect_shim(struct container *c, bool may_spawn, struct shim_link **
 	c->shim = shim_link_ref(l);
 	pthread_mutex_unlock(&c->lock);
 	r = shim_hello(l, seq, container_ref(c), ret_state, e);
-	if (r == -EAGAIN &&
+	if (r == SHIM_SILENT && may_spawn)
+		(void)shim_kill(l, c->id, NULL);
+	if (r == SHIM_SILENT &&
 	    !may_spawn) { /* one sick shim must not keep hoyd from starting: its news come when it is well */
 		log_error("container %s: %s", c->id, e->msg);
 		r = 0;
@@ -422,14 +424,47 @@ int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 	return 0;
 }
 
+#define BURIAL_S 10
+
+int container_shim_kill(struct container *c, struct err *e)
+{
+	struct shim_link *l = container_shim_now(c);
+	struct timespec end = { 0 };
+	bool gone;
+	int r;
+
+	if (!l)
+		return 0;
+	log_error("the shim of container %s does not answer: ending it", c->id);
+	r = shim_kill(l, c->id, e);
+	if (r == 0) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &end);
+		end.tv_sec += BURIAL_S;
+		pthread_mutex_lock(&c->lock);
+		while (c->shim == l && pthread_cond_timedwait(&c->changed, &c->lock, &end) != ETIMEDOUT)
+			;
+		gone = c->shim != l;
+		pthread_mutex_unlock(&c->lock);
+		if (!gone)
+			r = err_set(e, ERR_SYSTEM, "the shim of container %s cannot be ended", c->id);
+	}
+	shim_link_unref(l);
+	return r;
+}
+
 void container_shim_end(struct container *c)
 {
 	struct shim_request q = { .type = SHIM_QUIT };
 	struct shim_link *l;
+	struct err e = ERR_INIT;
+	int r;
 
 	pthread_mutex_lock(&c->shim_lock);
 	l = container_shim_now(c);
-	if (l && shim_call(l, &q, NULL, NULL, NULL) == 0) {
+	r = l ? shim_call_patiently(l, &q, &e) : -ESRCH; /* dropping a root file system may have to wait for the disk */
+	if (r == SHIM_SILENT && container_shim_kill(c, &e) < 0)
+		log_error("%s", e.msg);
+	if (r == 0) {
 		if (shim_forget_owner(l))
 			container_unref(c); /* the caller has one */
 		pthread_mutex_lock(&c->lock);

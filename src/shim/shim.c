@@ -67,8 +67,10 @@ static int setup(struct shim *s, const struct shim_opts *o, struct err *e)
 	io_init(&s->io, s);
 	loop_want(&s->loop, &s->signals, EPOLLIN);
 	s->listener.fd = fcntl(o->listener, F_DUPFD_CLOEXEC, 3);
-	if (s->listener.fd >= 0)
+	if (s->listener.fd >= 0) {
 		(void)fd_nonblock(s->listener.fd, true);
+		(void)listen(s->listener.fd, SOMAXCONN); /* again: who connects is told by the kernel who listens, us */
+	}
 	loop_want(&s->loop, &s->listener, EPOLLIN);
 	fd = fcntl(o->hoyd, F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
