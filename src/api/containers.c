@@ -68,12 +68,26 @@ static int read_create(struct request *q, struct docker_container_create_request
 	return r;
 }
 
+/* API 1.44 brought more than one. */
+static int one_network(const struct request *q, const struct docker_networking_config *n, struct err *e)
+{
+	AUTO_STRB struct strb names = STRB_INIT;
+
+	if (q->minor >= 44 || n->endpoints_config.n < 2)
+		return 0;
+	for (size_t i = 0; i < n->endpoints_config.n; i++)
+		strb_addf(&names, "%s%s", i ? ", " : "", n->endpoints_config.v[i].key);
+	return err_set(e, ERR_INVALID, "Container cannot be created with multiple network endpoints: %s", names.s);
+}
+
 int api_containers_create(struct request *q, struct err *e)
 {
 	struct docker_container_create_request rq = { 0 };
 	struct docker_container_create_response rs = { 0 };
 	int r = read_create(q, &rq, e);
 
+	if (r == 0)
+		r = one_network(q, &rq.networking_config, e);
 	if (r == 0) {
 		fill_old_defaults(q, &rq.host_config);
 		r = container_create(q->engine, api_q_str(q, "name"), api_q_str(q, "platform"), &rq, &rs, e);

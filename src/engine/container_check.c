@@ -190,16 +190,20 @@ static int check_ports(const struct docker_config *c, const struct docker_host_c
 	return 0;
 }
 
+static bool mac_valid(const char *s)
+{
+	unsigned m[6];
+	int end = 0;
+
+	return sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%n", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], &end) == 6 && !s[end];
+}
+
 static int check_network(const struct docker_config *c, const struct docker_host_config *h, struct err *e)
 {
 	const char *mode = h->network_mode;
 	bool other = str_after(mode, "container:") != NULL;
-	unsigned m[6];
-	int end = 0;
 
-	if (!str_empty(c->mac_address) &&
-	    (sscanf(c->mac_address, "%2x:%2x:%2x:%2x:%2x:%2x%n", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], &end) != 6 ||
-	     c->mac_address[end]))
+	if (!str_empty(c->mac_address) && !mac_valid(c->mac_address))
 		return err_set(e, ERR_INVALID, "invalid config for network %s: invalid MAC address %s", mode,
 			       c->mac_address);
 	if (other && !str_empty(c->hostname))
@@ -483,4 +487,60 @@ int container_update_check(const struct docker_host_config *h, struct err *e)
 	if (r == 0)
 		r = check_cpuset(h, e);
 	return r < 0 ? r : check_restart(h, e);
+}
+
+static bool is_address(int family, const char *s)
+{
+	struct in6_addr a;
+
+	return inet_pton(family, s, &a) == 1;
+}
+
+static bool predefined(const char *network)
+{
+	return streq(network, "default") || streq(network, "bridge") || streq(network, "host") ||
+	       streq(network, "none") || str_after(network, "container:");
+}
+
+static void endpoint_faults(const char *network, const struct docker_endpoint_settings *s, struct strv *ret)
+{
+	static const struct docker_endpoint_ipam no_ipam;
+	const struct docker_endpoint_ipam *ipam = s->ipam_config ? (const struct docker_endpoint_ipam *)s->ipam_config
+								 : &no_ipam;
+	bool own = !str_empty(ipam->ipv4_address) || !str_empty(ipam->ipv6_address);
+
+	if (predefined(network) && own)
+		strv_add(ret, "user specified IP address is supported on user defined networks only");
+	if (predefined(network) && s->aliases.n)
+		strv_add(ret, "network-scoped alias is supported only for containers in user defined networks");
+	if (!str_empty(ipam->ipv4_address) && !is_address(AF_INET, ipam->ipv4_address))
+		strv_push(ret, xasprintf("invalid IPv4 address: %s", ipam->ipv4_address));
+	if (!str_empty(ipam->ipv6_address) && !is_address(AF_INET6, ipam->ipv6_address))
+		strv_push(ret, xasprintf("invalid IPv6 address: %s", ipam->ipv6_address));
+	for (size_t i = 0; i < ipam->link_local_ips.n; i++)
+		if (!is_address(AF_INET, ipam->link_local_ips.v[i]) && !is_address(AF_INET6, ipam->link_local_ips.v[i]))
+			strv_push(ret, xasprintf("invalid link-local IP address: %s", ipam->link_local_ips.v[i]));
+	if (predefined(network) && own) /* their subnets are the daemon's choice */
+		strv_add(ret, "user specified IP address is supported only when connecting to networks with user "
+			      "configured subnets");
+	if (!str_empty(s->mac_address) && !mac_valid(s->mac_address))
+		strv_push(ret, xasprintf("invalid MAC address %s", s->mac_address));
+}
+
+int endpoints_check(const struct docker_networking_config *n, struct err *e)
+{
+	for (size_t i = 0; i < n->endpoints_config.n; i++) {
+		const char *network = n->endpoints_config.v[i].key;
+		AUTO_STRV struct strv faults = { 0 };
+		AUTO_STRB struct strb said = STRB_INIT;
+
+		endpoint_faults(network, (const struct docker_endpoint_settings *)&n->endpoints_config.v[i].val,
+				&faults);
+		for (size_t k = 0; k < faults.n; k++)
+			strb_addf(&said, "\n%s%s", faults.n > 1 ? "* " : "", faults.v[k]);
+		if (faults.n)
+			return err_set(e, ERR_INVALID, "invalid config for network %s: invalid endpoint settings:%s",
+				       network, said.s);
+	}
+	return 0;
 }

@@ -243,6 +243,8 @@ static int build_record(struct engine *en, const struct docker_container_create_
 	fill_host(en, &rec->host);
 	r = container_check(&rec->config, &rec->host, e);
 	if (r == 0)
+		r = endpoints_check(&rec->networking, e);
+	if (r == 0)
 		r = resolve_others(en, &rec->host, e);
 	if (r == 0)
 		r = fill_paths(&rec->host, e);
@@ -295,19 +297,17 @@ static void undo(struct engine *en, struct container_record *rec)
 			(void)volume_remove(en->volumes, rec->mounts.v[i].name, NULL);
 }
 
-static int platform_check(const char *platform, const struct image *image, const char *ref, struct err *e)
+static int platform_check(const struct image_platform *p, const struct image *image, const char *ref, struct err *e)
 {
-	AUTO_FREE char *has = NULL;
+	const char *os = str_empty(image->oci.os) ? "linux" : image->oci.os;
 
-	if (str_empty(platform) || str_empty(image->oci.architecture))
+	if (!p->os || image_platform_runs(p, image))
 		return 0;
-	has = xasprintf("%s/%s", str_empty(image->oci.os) ? "linux" : image->oci.os, image->oci.architecture);
-	if (!str_after(platform, has))
-		return err_set(e, ERR_NOT_FOUND,
-			       "image with reference %s was found but its platform (%s) does not match the specified "
-			       "platform (%s)",
-			       ref, has, platform);
-	return 0;
+	return err_set(e, ERR_NOT_FOUND,
+		       "image with reference %s was found but its platform (%s/%s) does not match the specified "
+		       "platform (%s/%s%s%s)",
+		       ref, os, image->oci.architecture, p->os, p->architecture, p->variant ? "/" : "",
+		       p->variant ? p->variant : "");
 }
 
 int container_create(struct engine *en, const char *name, const char *platform,
@@ -316,15 +316,19 @@ int container_create(struct engine *en, const char *name, const char *platform,
 {
 	AUTO_IMAGE struct image *image = NULL;
 	AUTO_FREE char *reserved = NULL;
+	struct image_platform wanted = { 0 };
 	struct container_record rec = { 0 };
 	char id[65];
 	int r;
 
-	if (str_empty(req->image))
-		return err_set(e, ERR_INVALID, "no image specified");
-	r = image_find(en->images, req->image, &image, e);
+	r = str_empty(platform) ? 0 : image_platform_parse(platform, &wanted, e);
+	if (r == 0 && str_empty(req->image))
+		r = err_set(e, ERR_INVALID, "no image specified");
 	if (r == 0)
-		r = platform_check(platform, image, req->image, e);
+		r = image_find(en->images, req->image, &image, e);
+	if (r == 0)
+		r = platform_check(&wanted, image, req->image, e);
+	image_platform_done(&wanted);
 	if (r < 0)
 		return r;
 	id_new(id);

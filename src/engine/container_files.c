@@ -2,6 +2,8 @@
  * written in place: a rename would leave it on the old inode. */
 #include "engine/engine_private.h"
 
+#include <arpa/inet.h>
+
 #include <fcntl.h>
 
 static char *read_host_file(const char *path)
@@ -63,6 +65,23 @@ static char *resolv_text(struct container *c)
 	return net_resolv_text(&r);
 }
 
+static int check_dns(const struct container *c, struct err *e)
+{
+	const struct strv *dns = &c->rec.host.dns; /* settled at create */
+
+	for (size_t i = 0; i < dns->n; i++) {
+		bool six = strchr(dns->v[i], ':') != NULL;
+		AUTO_FREE char *address = xstrndup(dns->v[i], six ? strcspn(dns->v[i], "%") : strlen(dns->v[i]));
+		struct in6_addr a;
+
+		if (inet_pton(six ? AF_INET6 : AF_INET, address, &a) != 1) /* 500, as dockerd */
+			return err_set(e, ERR_SYSTEM,
+				       "bad nameserver address %s: ParseAddr(\"%s\"): unable to parse IP", dns->v[i],
+				       dns->v[i]);
+	}
+	return 0;
+}
+
 int container_write_files(struct container *c, const struct net_endpoint *ep, struct err *e)
 {
 	AUTO_FD int folder = container_folder(c);
@@ -75,6 +94,9 @@ int container_write_files(struct container *c, const struct net_endpoint *ep, st
 
 	if (folder < 0)
 		return err_sys(e, folder, "opening the folder of container %s", c->id);
+	r = check_dns(c, e);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&c->lock);
 	if (str_empty(c->rec.config.hostname)) {
 		(void)gethostname(host_name, sizeof host_name - 1);

@@ -141,16 +141,17 @@ static int join(struct building *b, const char *ref, enum plan_ns which, struct 
 	AUTO_MSG struct msg m = { 0 };
 	AUTO_STRB struct strb body = STRB_INIT;
 	struct shim_link *l;
-	int fd, r = container_find(b->c->en, ref, &other, e);
+	const char *kind = which == PLAN_NS_NET ? "network" : which == PLAN_NS_PID ? "PID" : "IPC";
+	int fd, r;
 
+	if (!*ref)
+		return err_set(e, ERR_INVALID, "failed to join %s namespace: invalid name or ID supplied: \"\"", kind);
+	r = container_find(b->c->en, ref, &other, e);
 	if (r < 0)
-		return r;
+		return err_set(e, ERR_INVALID, "failed to join %s namespace: No such container: %s", kind, ref);
 	l = container_running(other) ? container_shim_now(other) : NULL;
 	if (!l)
-		return err_set(e, ERR_CONFLICT, "cannot join %s namespace of a non running container: %s",
-			       which == PLAN_NS_NET   ? "network"
-			       : which == PLAN_NS_PID ? "PID"
-						      : "IPC",
+		return err_set(e, ERR_CONFLICT, "failed to join %s namespace: container %s is not running", kind,
 			       other->id);
 	msg_put_u32(&body, 1u << which);
 	r = shim_call(l, &(struct shim_request){ .type = SHIM_LEND_NS, .body = body.s, .n = body.len }, &m, NULL, e);
@@ -249,7 +250,36 @@ static void sort_mounts(struct oci_spec *s, size_t first)
 	}
 }
 
-static void set_mounts(struct building *b)
+/* Refused by dockerd itself, before the kernel could. */
+static int check_tmpfs(const char *options, struct err *e)
+{
+	static const char *const plain[] = { "defaults",   "ro",          "rw",           "suid",        "nosuid",
+					     "dev",        "nodev",       "exec",         "noexec",      "sync",
+					     "async",      "dirsync",     "remount",      "mand",        "nomand",
+					     "atime",      "noatime",     "diratime",     "nodiratime",  "bind",
+					     "rbind",      "private",     "rprivate",     "shared",      "rshared",
+					     "slave",      "rslave",      "unbindable",   "runbindable", "relatime",
+					     "norelatime", "strictatime", "nostrictatime" };
+	static const char *const valued[] = { "", "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol" };
+	AUTO_STRV struct strv words = { 0 };
+
+	strv_split(&words, options, ",");
+	for (size_t i = words.n; i-- > 0;) { /* from the last one, as dockerd */
+		size_t n = strcspn(words.v[i], "=");
+		AUTO_FREE char *name = xstrndup(words.v[i], n);
+		bool known = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(plain); k++)
+			known |= !words.v[i][n] && streq(name, plain[k]);
+		for (size_t k = 0; k < ARRAY_LEN(valued); k++)
+			known |= words.v[i][n] && streq(name, valued[k]);
+		if (!known) /* 500, as dockerd */
+			return err_set(e, ERR_SYSTEM, "invalid tmpfs option \"%s\"", name);
+	}
+	return 0;
+}
+
+static int set_mounts(struct building *b, struct err *e)
 {
 	const struct container_record *rec = b->rec;
 	size_t first;
@@ -273,6 +303,10 @@ static void set_mounts(struct building *b)
 		AUTO_STRB struct strb o = STRB_INIT;
 
 		if (streq(m->type, "tmpfs")) {
+			int r = check_tmpfs(m->options ? m->options : "", e);
+
+			if (r < 0)
+				return r;
 			strb_adds(&o, m->options ? m->options : "");
 			if (!m->rw)
 				strb_adds(&o, ",ro");
@@ -289,6 +323,7 @@ static void set_mounts(struct building *b)
 		spec_set_mount(&b->spec, m->destination, "bind", m->source, o.s);
 	}
 	sort_mounts(&b->spec, first);
+	return 0;
 }
 
 /* ---- devices ---- */
@@ -299,7 +334,7 @@ static int add_device(struct oci_spec *spec, const char *host, const char *insid
 	__typeof__(spec->linux_.resources.devices.v) rule;
 
 	if (stat(host, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)))
-		return err_set(e, ERR_INVALID,
+		return err_set(e, ERR_SYSTEM, /* 500 for these, as dockerd */
 			       "error gathering device information while adding custom device \"%s\": %s", host,
 			       access && errno == ENOENT ? "no such file or directory" : "not a device node");
 	d = VEC_ADD(&spec->linux_.devices);
@@ -381,7 +416,7 @@ static int set_devices(struct building *b, struct err *e)
 		if (sscanf(h->device_cgroup_rules.v[i], "%c %15[0-9*]:%15[0-9*] %7[rwm]", &type, maj, min, access) !=
 			    4 ||
 		    !strchr("abc", type))
-			return err_set(e, ERR_INVALID, "invalid device cgroup rule format: '%s'",
+			return err_set(e, ERR_SYSTEM, "invalid device cgroup rule format: '%s'",
 				       h->device_cgroup_rules.v[i]);
 		rule = VEC_ADD(&s->linux_.resources.devices);
 		rule->allow = true;
@@ -470,6 +505,7 @@ static int seccomp_policy(struct engine *en, const struct docker_host_config *h,
 {
 	const char *profile = s->seccomp ? s->seccomp : en->config.seccomp_profile;
 	struct oci_seccomp *policy;
+	struct err why = ERR_INIT;
 	int r = 0;
 
 	if ((h->privileged && !s->seccomp) || streq(profile, "unconfined"))
@@ -478,11 +514,11 @@ static int seccomp_policy(struct engine *en, const struct docker_host_config *h,
 	if (!profile || streq(profile, "builtin"))
 		seccomp_default(caps, NULL, policy);
 	else
-		r = seccomp_from_docker_profile(profile, strlen(profile), caps, NULL, policy, e);
+		r = seccomp_from_docker_profile(profile, strlen(profile), caps, NULL, policy, &why);
 	if (r < 0) {
 		json_done(&oci_seccomp_type, policy);
 		free(policy);
-		return err_wrap(e, r, "Decoding seccomp profile failed");
+		return err_set(e, ERR_SYSTEM, "%s", why.msg); /* 500, as dockerd */
 	}
 	*ret = policy;
 	return 0;
@@ -514,8 +550,9 @@ static int build_spec(struct building *b, struct err *e)
 	if (r < 0)
 		return r;
 	b->spec.root.readonly = h->readonly_rootfs;
-	set_mounts(b);
-	r = set_devices(b, e);
+	r = set_mounts(b, e);
+	if (r == 0)
+		r = set_devices(b, e);
 	if (r < 0)
 		return r;
 	container_limits(h, &b->spec.linux_.resources);
@@ -576,6 +613,7 @@ int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret
 	struct building b = { .c = c, .rec = &rec, .slots = ret_slots };
 	struct store_rootfs fs = { 0 };
 	struct plan_mount root;
+	struct err refused = ERR_INIT;
 	AUTO_FREE char *cgroup = xasprintf("%s/%s", c->en->cgroup_parent, c->id);
 	struct plan_env env = {
 		.id = c->id,
@@ -598,8 +636,11 @@ int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret
 	r = root_mount(c, &rec, &fs, &root, e);
 	if (r == 0)
 		r = build_spec(&b, e);
-	if (r == 0)
-		r = plan_bytes_from_spec(&b.spec, &env, ret, e);
+	if (r == 0 && plan_bytes_from_spec(&b.spec, &env, ret, &refused) < 0) /* what dockerd hears from its runtime */
+		r = err_set(e, ERR_SYSTEM,
+			    "failed to create task for container: failed to create shim task: OCI runtime create "
+			    "failed: runc create failed: %s",
+			    refused.msg);
 	if (r == 0)
 		*ret_new_netns = b.new_netns;
 	json_done(&oci_spec_type, &b.spec);

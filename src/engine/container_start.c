@@ -24,6 +24,22 @@ struct step {
 	void (*undo)(struct start *s); /* NULL: nothing to undo; also called for the step that failed */
 };
 
+/* Every network that the container is to join must be there. */
+static int find_networks(struct container *c, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->rec.networking.endpoints_config.n; i++) {
+		const char *name = c->rec.networking.endpoints_config.v[i].key;
+		struct net_network nw = { 0 };
+
+		if (!streq(name, "default"))
+			r = net_get(c->en->net, name, &nw, e);
+		net_network_done(&nw);
+	}
+	return r;
+}
+
 static int prepare_network(struct start *s, struct err *e)
 {
 	struct container *c = s->c;
@@ -38,9 +54,11 @@ static int prepare_network(struct start *s, struct err *e)
 			q.mac = c->rec.networking.endpoints_config.v[i].val.mac_address;
 	if (str_after(mode, "container:"))
 		return 0; /* the other container's namespace arrives with the plan */
-	r = net_endpoint_prepare(c->en->net, &q, &s->endpoint, e);
+	r = find_networks(c, e);
+	if (r == 0)
+		r = net_endpoint_prepare(c->en->net, &q, &s->endpoint, e);
 	s->prepared = r == 0;
-	return r;
+	return r < 0 ? err_wrap(e, r, "failed to set up container networking") : 0;
 }
 
 static void release_network(struct start *s)
@@ -298,7 +316,7 @@ static int start_failed(struct start *s, int r, struct err *e)
 			    "init: %s%s",
 			    why.msg, str_ends(why.msg, ": is a directory") ? ": permission denied" : "");
 		if (str_after(why.msg, "unable to find user ") || str_after(why.msg, "unable to find group "))
-			r = err_set(e, ERR_INVALID, "%s", why.msg); /* dockerd looks them up itself */
+			r = err_set(e, ERR_SYSTEM, "%s", why.msg); /* dockerd looks them up itself: 500 */
 	}
 	pthread_mutex_lock(&c->lock);
 	c->rec.state.exit_code = code;

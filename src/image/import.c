@@ -3,22 +3,18 @@
 
 static int platform(const char *text, struct oci_image *i, struct err *e)
 {
-	AUTO_STRV struct strv parts = { 0 };
+	struct image_platform p = { 0 };
+	int r = image_platform_parse(str_empty(text) ? "linux" : text, &p, e);
 
-	if (str_empty(text)) {
-		i->os = xstrdup("linux");
-		i->architecture = xstrdup(arch_here());
-		return 0;
+	if (r == 0 && !streq(p.os, "linux"))
+		r = err_set(e, ERR_INVALID, "operating system is not supported: %.100s", p.os);
+	if (r == 0) {
+		i->os = TAKE_PTR(p.os);
+		i->architecture = TAKE_PTR(p.architecture);
+		i->variant = TAKE_PTR(p.variant);
 	}
-	strv_split(&parts, text, "/");
-	if (parts.n == 0 || parts.n > 3 || (parts.n == 1 && !streq(parts.v[0], "linux")))
-		return err_set(e, ERR_INVALID, "invalid platform: \"%.100s\"", text);
-	if (!streq(parts.v[0], "linux"))
-		return err_set(e, ERR_INVALID, "operating system is not supported: %.100s", parts.v[0]);
-	i->os = xstrdup(parts.v[0]);
-	i->architecture = xstrdup(parts.n > 1 ? parts.v[1] : arch_here());
-	i->variant = parts.n > 2 ? xstrdup(parts.v[2]) : NULL;
-	return 0;
+	image_platform_done(&p);
+	return r;
 }
 
 static int describe(const struct image_import *in, const char *diff_id, struct strb *json, struct err *e)

@@ -142,10 +142,12 @@ int seccomp_from_docker_profile(const char *json, size_t n, uint64_t caps, const
 	struct seccomp_host h = host ? *host : seccomp_host();
 	struct oci_seccomp out = { 0 };
 	struct profile p = { 0 };
-	int r = json_read(&profile_type, json, n, &json_limits_default, &p, e);
+	struct err why = ERR_INIT;
+	int r = json_read(&profile_type, json, n, &json_limits_default, &p, &why);
 
 	if (r < 0)
-		return err_wrap(e, r, "Decoding seccomp profile failed");
+		return err_set(e, ERR_INVALID, "Decoding seccomp profile failed: %s",
+			       streq(why.msg, "unexpected EOF") ? "unexpected end of JSON input" : why.msg);
 	r = convert(&p, caps, &h, &out, e);
 	json_done(&profile_type, &p);
 	if (r < 0) {
