@@ -144,7 +144,9 @@ int api_containers_logs(struct request *q, struct err *e)
 
 	if (!o.out && !o.err)
 		return err_set(e, ERR_INVALID, "Bad parameters: you must choose at least one stream");
-	r = api_q_time(q, "since", &o.since_ns, e);
+	r = container_known(q->engine, q->name, e); /* told before a bad time */
+	if (r == 0)
+		r = api_q_time(q, "since", &o.since_ns, e);
 	if (r == 0)
 		r = api_q_time(q, "until", &o.until_ns, e);
 	if (r < 0)
@@ -162,8 +164,9 @@ int api_containers_attach(struct request *q, struct err *e)
 				 .err = api_q_bool(q, "stderr"),
 				 .detach_keys = api_q_str(q, "detachKeys") };
 	struct engine_conn conn = api_conn_for_engine(q);
+	int r = container_attach(q->engine, q->name, &o, &conn, e);
 
-	return container_attach(q->engine, q->name, &o, &conn, e);
+	return r < 0 && !http_replied(q->conn) ? api_reply_raw_error(q, r, e) : r;
 }
 
 int api_containers_wait(struct request *q, struct err *e)
@@ -340,13 +343,8 @@ int api_exec_run(struct request *q, struct err *e)
 {
 	struct docker_exec_start start = { 0 };
 	struct exec_start_opts o = { 0 };
-	struct docker_exec_inspect known = { 0 };
 	struct engine_conn conn = api_conn_for_engine(q);
-	int r = exec_inspect(q->engine, q->name, &known, e); /* an unknown id is told before a bad body */
-
-	json_done(&docker_exec_inspect_type, &known);
-	if (r == 0)
-		r = api_q_json(q, &docker_exec_start_type, &start, e);
+	int r = api_q_json(q, &docker_exec_start_type, &start, e);
 
 	o.detach = start.detach;
 	o.tty = start.tty;

@@ -112,6 +112,11 @@ int container_wait(struct engine *en, const char *ref, enum wait_condition condi
 	return r < 0 ? r : hand_over(conn, ENGINE_STREAM_JSON, "11\r\n{\"StatusCode\":3}\n\r\n0\r\n\r\n", e);
 }
 
+int container_known(struct engine *en, const char *ref, struct err *e)
+{
+	return 0;
+}
+
 int container_inspect(struct engine *en, const char *ref, bool size, struct docker_container_inspect *ret,
 		      struct err *e)
 {

@@ -5,8 +5,7 @@
 static const int statuses[] = {
 	[ERR_NONE] = 500,        [ERR_SYSTEM] = 500,          [ERR_INVALID] = 400,  [ERR_UNAUTHORIZED] = 401,
 	[ERR_FORBIDDEN] = 403,   [ERR_NOT_FOUND] = 404,       [ERR_CONFLICT] = 409, [ERR_NOT_MODIFIED] = 304,
-	[ERR_UNAVAILABLE] = 503, [ERR_NOT_IMPLEMENTED] = 501,
-	[ERR_TIMEOUT] = 408,
+	[ERR_UNAVAILABLE] = 503, [ERR_NOT_IMPLEMENTED] = 501, [ERR_TIMEOUT] = 408,
 };
 
 int api_status_of(const struct err *e, int r)
@@ -64,10 +63,19 @@ void api_reply_error(struct request *q, int r, const struct err *e)
 }
 
 /* ---- connections for the engine ---- */
+static const char raw[] = "application/vnd.docker.raw-stream", mux[] = "application/vnd.docker.multiplexed-stream";
+
+int api_reply_raw_error(struct request *q, int r, const struct err *e)
+{
+	AUTO_FREE char *say = xasprintf("%s\r\n", *e->msg ? e->msg : strerror(-r));
+
+	http_close_after(q->conn);
+	(void)http_reply(q->conn, api_status_of(e, r), raw, say, strlen(say));
+	return 0;
+}
+
 static int write_head(struct request *q, enum engine_stream kind)
 {
-	static const char raw[] = "application/vnd.docker.raw-stream",
-			  mux[] = "application/vnd.docker.multiplexed-stream";
 	bool new_names = q->minor >= 42; /* older clients know one media type for both */
 
 	switch (kind) {

@@ -50,6 +50,8 @@ int api_reply_obj(struct request *q, int status, const struct json_type *t, cons
 /* Writes and releases an array as the engine returns them. */
 int api_reply_list(struct request *q, const struct json_type *t, void *v, size_t n);
 int api_reply_empty(struct request *q, int status);
+/* For a request that was to become a stream: the sentence alone, as dockerd. */
+int api_reply_raw_error(struct request *q, int r, const struct err *e);
 void api_reply_error(struct request *q, int r, const struct err *e);
 struct engine_conn api_conn_for_engine(struct request *q);
 

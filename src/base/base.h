@@ -166,6 +166,7 @@ int str_to_u32(const char *s, unsigned base, uint32_t *ret);
 char *path_join(const char *a, const char *b);           /* one slash between; b absolute is appended all the same */
 char *path_clean(const char *p);                         /* lexical: "." ".." "//" removed, as Go's path.Clean */
 void hex_encode(const void *bytes, size_t n, char *ret); /* 2n+1 bytes */
+char *base64_encode(const void *bytes, size_t n);        /* the standard alphabet, padded */
 bool hex_valid(const char *s, size_t n);                 /* exactly n lower-case hex digits, then anything */
 
 /* ---- numbers and time ---- */

@@ -215,6 +215,19 @@ static void test_id_is_64_hex_and_no_number(void **state UNUSED)
 	}
 }
 
+static void test_base64_pads_what_is_short(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "\xff\xef\x18", "/+8Y" }
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		AUTO_FREE char *got = base64_encode(pairs[i][0], strlen(pairs[i][0]));
+
+		assert_string_equal(got, pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +244,7 @@ int main(void)
 		cmocka_unit_test(test_dir_remove_does_not_follow_links),
 		cmocka_unit_test(test_open_in_root_does_not_leave_it),
 		cmocka_unit_test(test_id_is_64_hex_and_no_number),
+		cmocka_unit_test(test_base64_pads_what_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

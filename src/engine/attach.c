@@ -107,10 +107,11 @@ int container_attach(struct engine *en, const char *ref, const struct attach_opt
 	size_t unread_n = 0;
 	bool tty, paused, gone;
 	uint32_t flags = 0;
-	int r = container_find(en, ref, &c, e);
+	int r;
 
-	if (r == 0)
-		r = detach_keys_parse(o->detach_keys, &keys, e);
+	if (detach_keys_parse(o->detach_keys, &keys, NULL) < 0)
+		return err_set(e, ERR_INVALID, "Invalid detach keys (%s) provided", o->detach_keys);
+	r = container_find(en, ref, &c, e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&c->lock);
@@ -119,7 +120,7 @@ int container_attach(struct engine *en, const char *ref, const struct attach_opt
 	gone = c->rec.state.removing || c->removed;
 	pthread_mutex_unlock(&c->lock);
 	if (paused)
-		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before attach", c->id);
+		return err_set(e, ERR_CONFLICT, "container %s is paused, unpause the container before attach", ref);
 	if (gone)
 		return err_set(e, ERR_CONFLICT, "container %s is marked for removal and cannot be attached to", c->id);
 	r = container_shim(c, &l, e);

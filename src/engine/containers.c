@@ -98,6 +98,13 @@ int container_find(struct engine *en, const char *ref, struct container **ret, s
 	return err_set(e, ERR_NOT_FOUND, "No such container: %s", ref);
 }
 
+int container_known(struct engine *en, const char *ref, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+
+	return container_find(en, ref, &c, e);
+}
+
 void container_set(struct engine *en, struct container_set *ret)
 {
 	pthread_mutex_lock(&en->lock);

@@ -96,6 +96,7 @@ int container_remove(struct engine *en, const char *ref, const struct container_
 enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED };
 int container_wait(struct engine *en, const char *ref, enum wait_condition condition, const struct engine_conn *conn,
 		   struct err *e);
+int container_known(struct engine *en, const char *ref, struct err *e); /* is there such a container? */
 int container_inspect(struct engine *en, const char *ref, bool size, struct docker_container_inspect *ret,
 		      struct err *e);
 struct container_list_opts {

@@ -103,6 +103,8 @@ bool container_running(struct container *c);                      /* takes the l
 /* ---- container_files.c ---- */
 int container_write_files(struct container *c, const struct net_endpoint *ep,
 			  struct err *e); /* hostname, hosts, resolv.conf */
+/* Whose files those are: one network, one set of files. */
+const char *container_files_id(const struct container_record *rec);
 
 /* ---- container_spec.c: record -> start plan bytes ---- */
 struct plan_slots { /* descriptors that the plan's slots name; owned */
@@ -154,6 +156,7 @@ void exec_started(struct container *c, const char *id, int64_t pid);
 void exec_exited(struct engine *en, const char *id, int code);
 void exec_free(struct exec *x);
 void execs_forget(struct engine *en, const char *container_id);
+void execs_forget_unstarted(struct engine *en, const char *container_id);
 void execs_ended(struct engine *en, const char *container_id, int code); /* those that still ran */
 void container_exec_ids(struct container *c, struct strv *ret);          /* running ones */
 

@@ -23,19 +23,40 @@ void exec_free(struct exec *x)
 	free(x);
 }
 
-void execs_forget(struct engine *en, const char *container_id)
+static bool any_exec(const struct exec *x UNUSED)
+{
+	return true;
+}
+
+static bool unstarted_exec(const struct exec *x)
+{
+	return x->state == EXEC_CREATED;
+}
+
+static void forget_those(struct engine *en, const char *container_id, bool (*which)(const struct exec *x))
 {
 	size_t kept = 0;
 
 	pthread_mutex_lock(&en->lock);
 	for (size_t i = 0; i < en->n_execs; i++) {
-		if (streq(en->execs[i]->container, container_id))
+		if (streq(en->execs[i]->container, container_id) && which(en->execs[i]))
 			exec_free(en->execs[i]);
 		else
 			en->execs[kept++] = en->execs[i];
 	}
 	en->n_execs = kept;
 	pthread_mutex_unlock(&en->lock);
+}
+
+void execs_forget(struct engine *en, const char *container_id)
+{
+	forget_those(en, container_id, any_exec);
+}
+
+/* Those that ran stay known, unlike in dockerd: their client has still to ask for the exit code. */
+void execs_forget_unstarted(struct engine *en, const char *container_id)
+{
+	forget_those(en, container_id, unstarted_exec);
 }
 
 void execs_ended(struct engine *en, const char *container_id, int code)
@@ -68,18 +89,23 @@ static void forget_old(struct engine *en)
 	en->n_execs = kept;
 }
 
-static int need_running(struct container *c, struct err *e)
+/* ref: what the client called it */
+static int need_running(struct container *c, const char *ref, struct err *e)
 {
-	bool running, paused;
+	bool running, paused, restarting;
 
 	pthread_mutex_lock(&c->lock);
 	running = c->rec.state.running;
 	paused = c->rec.state.paused;
+	restarting = c->rec.state.restarting;
 	pthread_mutex_unlock(&c->lock);
 	if (!running)
 		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
 	if (paused)
-		return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec", c->id);
+		return err_set(e, ERR_CONFLICT, "Container %s is paused, unpause the container before exec", ref);
+	if (restarting)
+		return err_set(e, ERR_CONFLICT, "Container %s is restarting, wait until the container is running",
+			       c->id);
 	return 0;
 }
 
@@ -99,6 +125,7 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_opt
 		struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
+	struct detach_keys keys = { 0 };
 	struct exec *x;
 	bool gone;
 	int r = container_find(en, ref, &c, e);
@@ -107,18 +134,14 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_opt
 		return r;
 	if (!config->cmd.n || !config->cmd.v[0] || !*config->cmd.v[0])
 		return err_set(e, ERR_INVALID, "No exec command specified");
-	r = need_running(c, e);
+	r = need_running(c, ref, e);
+	if (r == 0 && detach_keys_parse(config->detach_keys, &keys, NULL) < 0) /* ERR_SYSTEM, as dockerd: 500 */
+		r = err_set(e, ERR_SYSTEM, "Invalid escape keys (%s) provided", config->detach_keys);
 	if (r < 0)
 		return r;
-	if (!str_empty(config->detach_keys)) {
-		struct detach_keys parsed = { 0 };
-
-		r = detach_keys_parse(config->detach_keys, &parsed, e);
-		if (r < 0)
-			return r;
-	}
 	x = xcalloc(1, sizeof *x);
 	id_new(x->id);
+	x->keys = keys;
 	x->container = xstrdup(c->id);
 	json_copy(&docker_exec_options_type, &x->config, config);
 	exec_event(c, x,
@@ -139,8 +162,24 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_opt
 	return err_set(e, ERR_NOT_FOUND, "No such container: %s", ref);
 }
 
-/* The exec's plan and request, made under the table's lock from a copy, because the exec may be forgotten meanwhile. */
-static int claim(struct engine *en, const char *id, struct exec *ret, struct err *e)
+/* The exec as it was asked for: a copy, because it may be forgotten meanwhile. */
+static int copy(struct engine *en, const char *id, struct exec *ret, struct err *e)
+{
+	const struct exec *x;
+
+	pthread_mutex_lock(&en->lock);
+	x = find_locked(en, id);
+	if (x) {
+		*ret = (struct exec){ .container = xstrdup(x->container), .keys = x->keys };
+		memcpy(ret->id, x->id, sizeof ret->id);
+		json_copy(&docker_exec_options_type, &ret->config, &x->config);
+	}
+	pthread_mutex_unlock(&en->lock);
+	return x ? 0 : err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+}
+
+/* It is started once. */
+static int claim(struct engine *en, const char *id, struct err *e)
 {
 	struct exec *x;
 	int r = 0;
@@ -153,12 +192,8 @@ static int claim(struct engine *en, const char *id, struct exec *ret, struct err
 		r = err_set(e, ERR_CONFLICT, "exec command %s is already running", id);
 	else if (x->state == EXEC_ENDED)
 		r = err_set(e, ERR_CONFLICT, "exec command %s has already run", id);
-	else {
+	else
 		x->state = EXEC_STARTING;
-		*ret = (struct exec){ .container = xstrdup(x->container) };
-		memcpy(ret->id, x->id, sizeof ret->id);
-		json_copy(&docker_exec_options_type, &ret->config, &x->config);
-	}
 	pthread_mutex_unlock(&en->lock);
 	return r;
 }
@@ -247,7 +282,6 @@ struct exec_session {
 	int fd; /* the client's connection, its head written; -1 when detached */
 	const void *unread;
 	size_t unread_n;
-	struct detach_keys keys;
 };
 
 static int session_begin(struct exec_session *s, struct err *e)
@@ -273,7 +307,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 	flags |= q->tty ? SHIM_IO_TTY : 0;
 	msg_put_str(&b, s->x->id);
 	msg_put_u32(&b, flags);
-	msg_put_bytes(&b, s->keys.keys, s->keys.n);
+	msg_put_bytes(&b, s->x->keys.keys, s->x->keys.n);
 	msg_put_bytes(&b, s->unread, s->unread_n);
 	msg_put_u32(&b, s->o->rows);
 	msg_put_u32(&b, s->o->cols);
@@ -284,7 +318,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 		&s->talk, e);
 }
 
-/* The head is out before the command is tried, so a failure is told on the stream, and in the exec's exit code: as dockerd does. */
+/* The head is out before the exec is claimed and the command is tried, so a failure is told on the stream, and in the exec's exit code: as dockerd does. */
 static void tell_failure(struct exec_session *s, const struct err *e)
 {
 	AUTO_FREE char *line = xasprintf("%s\r\n", e->msg);
@@ -329,15 +363,13 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	AUTO_CONTAINER struct container *c = NULL;
 	struct exec x = { 0 };
 	struct exec_session s = { .x = &x, .o = o, .fd = -1 };
-	int r = claim(en, id, &x, e);
+	int r = copy(en, id, &x, e);
 
 	if (r < 0)
 		return r;
 	r = container_find(en, x.container, &c, e);
 	if (r == 0)
-		r = need_running(c, e);
-	if (r == 0)
-		r = detach_keys_parse(x.config.detach_keys, &s.keys, e);
+		r = need_running(c, x.container, e);
 	if (r == 0) {
 		s.c = c;
 		s.shim = container_shim_now(c);
@@ -347,10 +379,15 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	if (r == 0 && !o->detach)
 		r = conn->take(conn->ctx, x.config.tty ? ENGINE_STREAM_RAW : ENGINE_STREAM_MUX, &s.fd, &s.unread,
 			       &s.unread_n, e);
-	if (r < 0)
-		settle(en, id, EXEC_CREATED, 0, 0);
-	else
-		r = session_run(&s, e);
+	if (r == 0) {
+		r = claim(en, id, e);
+		if (r == 0) {
+			r = session_run(&s, e);
+		} else if (!o->detach) {
+			tell_failure(&s, e);
+			r = 0;
+		}
+	}
 	fd_closep(&s.fd);
 	shim_talk_end(s.talk);
 	shim_link_unref(s.shim);
@@ -359,7 +396,8 @@ int exec_start(struct engine *en, const char *id, const struct exec_start_opts *
 	return r;
 }
 
-/* A client may ask as soon as it has the response's head, which is before the command runs: dockerd waits as long. */
+/* A client may ask before it has started the exec, or as soon as it has the response's head, which is before the command runs: dockerd
+ * waits as long. */
 #define RESIZE_WAIT_S 10
 
 static int await_running(struct engine *en, const char *id, char **ret_owner, struct err *e)
@@ -371,12 +409,16 @@ static int await_running(struct engine *en, const char *id, char **ret_owner, st
 	(void)clock_gettime(CLOCK_REALTIME, &end);
 	end.tv_sec += RESIZE_WAIT_S;
 	pthread_mutex_lock(&en->lock);
-	while ((x = find_locked(en, id)) && x->state == EXEC_STARTING && r != ETIMEDOUT)
+	while ((x = find_locked(en, id)) && (x->state == EXEC_CREATED || x->state == EXEC_STARTING) && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&en->exec_changed, &en->lock, &end);
 	if (!x)
 		r = err_set(e, ERR_NOT_FOUND, "No such exec instance: %s", id);
+	else if (x->state == EXEC_ENDED && !x->pid)
+		r = err_set(e, ERR_INVALID, "exec process is not started");
+	else if (x->state == EXEC_ENDED)
+		r = err_set(e, ERR_NOT_FOUND, "NotFound: process does not exist %s: not found", id);
 	else if (x->state != EXEC_RUNNING)
-		r = err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
+		r = err_set(e, ERR_SYSTEM, "timeout waiting for exec session ready");
 	else
 		r = 0;
 	if (r == 0)
@@ -406,7 +448,7 @@ int exec_resize(struct engine *en, const char *id, uint32_t rows, uint32_t cols,
 	r = shim_call(l, &(struct shim_request){ .type = SHIM_RESIZE, .body = b.s, .n = b.len }, NULL, NULL, e);
 	shim_link_unref(l);
 	if (r == -ESRCH) /* it has just ended */
-		return err_set(e, ERR_CONFLICT, "exec instance %s is not running", id);
+		return err_set(e, ERR_NOT_FOUND, "NotFound: process does not exist %s: not found", id);
 	return r == -ENOTTY ? 0 : r; /* dockerd has no window to resize either, and says nothing */
 }
 
@@ -471,6 +513,6 @@ void exec_fill_inspect(const struct exec *x, struct docker_exec_inspect *r)
 	r->open_stdout = x->config.attach_stdout;
 	r->open_stderr = x->config.attach_stderr;
 	r->container_id = xstrdup(x->container);
-	r->detach_keys = xstrdup(x->config.detach_keys);
+	r->detach_keys = base64_encode(x->keys.keys, x->keys.n); /* bytes, as Go writes them */
 	r->pid = x->pid;
 }

@@ -115,6 +115,7 @@ static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, 
 	container_unlock(c);
 	if (!was_running)
 		return;
+	execs_forget_unstarted(c->en, c->id);
 	(void)snprintf(text, sizeof text, "%d", code);
 	strmap_set(&more, "exitCode", text);
 	{
