@@ -69,6 +69,8 @@ def test_network_of_another_container(cli, name):
     cli("run", "-d", "--name", name, BUSYBOX, "sleep", "100")
     mine = cli("exec", name, "readlink", "/proc/self/ns/net").line
     assert cli("run", "--rm", "--network", f"container:{name}", BUSYBOX, "readlink", "/proc/self/ns/net").line == mine
+    cli("exec", name, "sh", "-c", "echo 192.0.2.7 beacon >> /etc/hosts")
+    assert "192.0.2.7 beacon" in cli("run", "--rm", "--network", f"container:{name}", BUSYBOX, "cat", "/etc/hosts").out  # one set of files
     assert "conflicting options" in cli("run", "--rm", "--network", f"container:{name}", "-p", "80:80", BUSYBOX, "true", rc=125).err
     cli("stop", "-t", "0", name)
     assert "non running container" in cli("run", "--rm", "--network", f"container:{name}", BUSYBOX, "true", rc=125).err

@@ -82,6 +82,47 @@ static int check_dns(const struct container *c, struct err *e)
 	return 0;
 }
 
+const char *container_files_id(const struct container_record *rec)
+{
+	const char *other = str_after(rec->host.network_mode, "container:");
+
+	return other ? other : rec->id;
+}
+
+static void files_made(struct container *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->rec.files_made = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Of a container that joins another's network: the other's files are there already; its host name counts for both. */
+static int take_over(struct container *c, const char *other, struct err *e)
+{
+	AUTO_CONTAINER struct container *o = NULL;
+	AUTO_FREE char *name = NULL;
+	int r = container_find(c->en, other, &o, e);
+
+	if (r < 0)
+		return err_set(e, ERR_SYSTEM, "joining network namespace of container: No such container: %s", other);
+	pthread_mutex_lock(&o->lock);
+	if (o->rec.state.running)
+		name = xstrdup(o->rec.config.hostname);
+	else
+		r = err_set(e, ERR_CONFLICT,
+			    "cannot join network namespace of a non running container: container %s is %s", o->rec.name,
+			    container_status(&o->rec));
+	pthread_mutex_unlock(&o->lock);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->lock);
+	free(c->rec.config.hostname);
+	c->rec.config.hostname = TAKE_PTR(name);
+	pthread_mutex_unlock(&c->lock);
+	files_made(c);
+	return 0;
+}
+
 int container_write_files(struct container *c, const struct net_endpoint *ep, struct err *e)
 {
 	AUTO_FD int folder = container_folder(c);
@@ -89,9 +130,11 @@ int container_write_files(struct container *c, const struct net_endpoint *ep, st
 	AUTO_FREE char *hosts = NULL;
 	AUTO_FREE char *resolv = NULL;
 	char host_name[256] = "";
-	const char *other = NULL;
+	const char *other = str_after(c->rec.host.network_mode, "container:");
 	int r;
 
+	if (other)
+		return take_over(c, other, e);
 	if (folder < 0)
 		return err_sys(e, folder, "opening the folder of container %s", c->id);
 	r = check_dns(c, e);
@@ -104,48 +147,19 @@ int container_write_files(struct container *c, const struct net_endpoint *ep, st
 	} else {
 		hostname = xasprintf("%s\n", c->rec.config.hostname);
 	}
-	other = str_after(c->rec.host.network_mode, "container:");
-	if (!other && streq(c->rec.host.network_mode, "host"))
+	if (streq(c->rec.host.network_mode, "host"))
 		hosts = read_host_file("/etc/hosts");
 	if (!hosts)
 		hosts = hosts_text(c, ep);
 	resolv = resolv_text(c);
 	pthread_mutex_unlock(&c->lock);
-	if (other) { /* one network, one set of files */
-		AUTO_CONTAINER struct container *o = NULL;
-		AUTO_FD int theirs = -1;
-		AUTO_FREE char *name = NULL;
-
-		r = container_find(c->en, other, &o, e);
-		if (r < 0)
-			return err_set(e, ERR_SYSTEM, "joining network namespace of container: No such container: %s",
-				       other);
-		pthread_mutex_lock(&o->lock);
-		name = o->rec.state.running ? xstrdup(o->rec.config.hostname) : NULL;
-		if (!name)
-			r = err_set(e, ERR_CONFLICT,
-				    "cannot join network namespace of a non running container: container %s is %s",
-				    o->rec.name, container_status(&o->rec));
-		pthread_mutex_unlock(&o->lock);
-		if (!name)
-			return r;
-		free(hostname);
-		hostname = xasprintf("%s\n", name);
-		theirs = container_folder(o);
-		pthread_mutex_lock(&c->lock); /* one network, one name */
-		free(c->rec.config.hostname);
-		c->rec.config.hostname = TAKE_PTR(name);
-		pthread_mutex_unlock(&c->lock);
-		free(TAKE_PTR(hosts));
-		free(TAKE_PTR(resolv));
-		if (theirs < 0 || file_read(theirs, "hosts", 1 << 20, &hosts, NULL) < 0 ||
-		    file_read(theirs, "resolv.conf", 1 << 20, &resolv, NULL) < 0)
-			return err_set(e, ERR_SYSTEM, "reading the network files of container %s", o->id);
-	}
 	r = file_write(folder, "hostname", hostname, strlen(hostname), 0644);
 	if (r == 0)
 		r = file_write(folder, "hosts", hosts, strlen(hosts), 0644);
 	if (r == 0)
 		r = file_write(folder, "resolv.conf", resolv, strlen(resolv), 0644);
-	return r < 0 ? err_sys(e, r, "writing the network files of container %s", c->id) : 0;
+	if (r < 0)
+		return err_sys(e, r, "writing the network files of container %s", c->id);
+	files_made(c);
+	return 0;
 }

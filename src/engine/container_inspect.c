@@ -26,18 +26,36 @@ void fill_mount_point(const struct container_mount *m, struct docker_mount_point
 	p->propagation = xstrdup(m->propagation);
 }
 
+static void put(char **at, const char *v)
+{
+	free(*at);
+	*at = xstrdup(v);
+}
+
+static const struct docker_endpoint_settings *asked_endpoint(const struct container_record *rec)
+{
+	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++)
+		if (streq(rec->networking.endpoints_config.v[i].key, network_name(rec)))
+			return (const struct docker_endpoint_settings *)&rec->networking.endpoints_config.v[i].val;
+	return NULL;
+}
+
 void fill_endpoint(const struct container_record *rec, struct docker_endpoint_settings *s)
 {
 	const struct net_endpoint *ep = rec->endpoint;
+	const struct docker_endpoint_settings *asked = asked_endpoint(rec);
 
-	if (!ep)
+	if (!ep) {
+		if (asked)
+			put(&s->network_id, asked->network_id);
 		return;
-	s->network_id = xstrdup(ep->network_id);
-	s->endpoint_id = xstrdup(ep->id);
-	s->gateway = xstrdup(ep->gateway);
-	s->ip_address = xstrdup(ep->ip);
+	}
+	put(&s->network_id, ep->network_id);
+	put(&s->endpoint_id, ep->id);
+	put(&s->gateway, ep->gateway);
+	put(&s->ip_address, ep->ip);
 	s->ip_prefix_len = ep->prefix_len;
-	s->mac_address = xstrdup(ep->mac);
+	put(&s->mac_address, ep->mac);
 }
 
 /* The name under which a container's own network stands in Networks; NULL where it shares another's. */
@@ -75,7 +93,7 @@ static void fill_network(const struct container_record *rec, struct docker_netwo
 		b->host_port = xasprintf("%lld", (long long)ep->ports.v[i].host_port);
 	}
 	if (ep) {
-		s->sandbox_id = xstrdup(rec->id);
+		s->sandbox_id = xstrdup(rec->sandbox_id);
 		s->sandbox_key = rec->state.pid ? xasprintf("/proc/%lld/ns/net", (long long)rec->state.pid)
 						: xstrdup("");
 	}
@@ -90,10 +108,8 @@ static void fill_network(const struct container_record *rec, struct docker_netwo
 		__typeof__(s->networks.v) row = VEC_ADD(&s->networks);
 
 		row->key = xstrdup(name);
-		for (size_t i = 0; i < rec->networking.endpoints_config.n; i++)
-			if (streq(rec->networking.endpoints_config.v[i].key, name))
-				json_copy(&docker_endpoint_settings_type, &row->val,
-					  &rec->networking.endpoints_config.v[i].val);
+		if (asked_endpoint(rec))
+			json_copy(&docker_endpoint_settings_type, &row->val, asked_endpoint(rec));
 		if (str_empty(row->val.mac_address) && !str_empty(rec->config.mac_address)) {
 			free(row->val.mac_address);
 			row->val.mac_address = xstrdup(rec->config.mac_address);
@@ -121,9 +137,11 @@ static void fill_state(const struct container_record *rec, struct docker_contain
 
 static void fill_paths(struct container *c, struct docker_container_inspect *r)
 {
-	AUTO_FREE char *folder = xasprintf("%s/docker/containers/%s", c->en->config.data_root, c->id);
+	AUTO_FREE char *own = xasprintf("%s/docker/containers/%s", c->en->config.data_root, c->id);
+	AUTO_FREE char *folder = xasprintf("%s/docker/containers/%s", c->en->config.data_root,
+					   container_files_id(&c->rec));
 
-	if (!c->rec.state.started_ns) { /* they come with the first start */
+	if (!c->rec.files_made && !c->rec.state.started_ns) {
 		r->resolv_conf_path = xstrdup("");
 		r->hostname_path = xstrdup("");
 		r->hosts_path = xstrdup("");
@@ -134,7 +152,7 @@ static void fill_paths(struct container *c, struct docker_container_inspect *r)
 	r->hostname_path = xasprintf("%s/hostname", folder);
 	r->hosts_path = xasprintf("%s/hosts", folder);
 	r->log_path = streq(c->rec.host.log_config.type, "none") ? xstrdup("")
-								 : xasprintf("%s/%s-json.log", folder, c->id);
+								 : xasprintf("%s/%s-json.log", own, c->id);
 }
 
 int container_inspect(struct engine *en, const char *ref, bool size, struct docker_container_inspect *r, struct err *e)

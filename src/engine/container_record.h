@@ -55,6 +55,8 @@ JSON_STRUCT(container_mount, CONTAINER_MOUNT_FIELDS)
 	F(T, STR,  rw_layer,    "RWLayer",     0, none)                    \
 	F(T, LIST, mounts,      "Mounts",      0, container_mount)         \
 	F(T, PTR,  endpoint,    "Endpoint",    OMIT_EMPTY, net_endpoint)   \
+	F(T, STR,  sandbox_id,  "SandboxID",   OMIT_EMPTY, none)  /* what clients call the endpoint's namespace */ \
+	F(T, BOOL, files_made,  "FilesMade",   OMIT_EMPTY, none)  /* hosts and its like, by the first attempt to start */ \
 	F(T, OBJ,  state,       "State",       0, container_state)         \
 	F(T, INT,  restarts,    "RestartCount", 0, none)                   \
 	F(T, EXTRA, extra,      "",            0, none)

@@ -218,8 +218,8 @@ static void set_files(struct building *b)
 	static const char *const files[] = { "hostname", "hosts", "resolv.conf" };
 
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		AUTO_FREE char *source = xasprintf("%s/docker/containers/%s/%s", b->c->en->config.data_root, b->c->id,
-						   files[i]);
+		AUTO_FREE char *source = xasprintf("%s/docker/containers/%s/%s", b->c->en->config.data_root,
+						   container_files_id(b->rec), files[i]);
 		AUTO_FREE char *destination = xasprintf("/etc/%s", files[i]);
 
 		if (!mounted_by_user(b->rec, destination))

@@ -259,14 +259,18 @@ static int remember_endpoint(struct start *s, struct err *e)
 {
 	struct container *c = s->c;
 	struct net_endpoint *ep;
+	char sandbox[65];
 
 	if (!s->prepared)
 		return 0;
 	/* Recorded before anything exists outside this process: a hoyd that dies from here on finds what to take back. */
 	ep = xcalloc(1, sizeof *ep);
 	json_copy(&net_endpoint_type, ep, &s->endpoint);
+	id_new(sandbox);
 	pthread_mutex_lock(&c->lock);
 	c->rec.endpoint = ep;
+	free(c->rec.sandbox_id);
+	c->rec.sandbox_id = xstrdup(sandbox);
 	pthread_mutex_unlock(&c->lock);
 	return container_save(c, e);
 }
@@ -328,6 +332,22 @@ static int start_failed(struct start *s, int r, struct err *e)
 	return r;
 }
 
+/* A container that has run goes on naming the network it was on, as dockerd's does. */
+static void remember_network(struct container_record *rec, const char *network_id)
+{
+	__typeof__(rec->networking.endpoints_config.v) row = NULL;
+
+	for (size_t i = 0; i < rec->networking.endpoints_config.n && !row; i++)
+		if (streq(rec->networking.endpoints_config.v[i].key, rec->host.network_mode))
+			row = &rec->networking.endpoints_config.v[i];
+	if (!row) {
+		row = VEC_ADD(&rec->networking.endpoints_config);
+		row->key = xstrdup(rec->host.network_mode);
+	}
+	free(row->val.network_id);
+	row->val.network_id = xstrdup(network_id);
+}
+
 /* The process is gone: its addresses and ports are free again. */
 static bool release_endpoint(struct container *c)
 {
@@ -335,6 +355,8 @@ static bool release_endpoint(struct container *c)
 
 	pthread_mutex_lock(&c->lock);
 	ep = TAKE_PTR(c->rec.endpoint);
+	if (ep)
+		remember_network(&c->rec, ep->network_id);
 	pthread_mutex_unlock(&c->lock);
 	if (!ep)
 		return false;
