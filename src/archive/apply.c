@@ -3,6 +3,7 @@
  * times, setgid bits and default ACLs do not meddle with what is put into them. */
 #include "archive/archive.h"
 #include "archive/apply_priv.h"
+#include "archive/recipe.h"
 #include "base/kernel.h"
 
 #include <fcntl.h>
@@ -58,6 +59,7 @@ static int clean_name(const char *name, char **ret, struct err *e)
 struct known_dir {
 	char *path; /* clean */
 	int fd;     /* O_PATH */
+	bool linked;
 };
 struct apply {
 	int root;
@@ -68,6 +70,8 @@ struct apply {
 	uint64_t devices;
 	struct late_dirs late;
 	struct tar *tar;
+	struct recipe *recipe; /* or NULL */
+	bool linked; /* the directory looked up last has a symlink on its way: its path may lead elsewhere later */
 };
 
 static void forget_dirs(struct apply *a)
@@ -85,12 +89,16 @@ static int know_dir(struct apply *a, const char *path, int fd)
 	free(k->path);
 	fd_closep(&k->fd);
 	k->path = xstrdup(path);
+	k->linked = a->linked;
 	return k->fd = fd;
 }
 
 static int dir_lookup(struct apply *a, const char *path)
 {
-	return open_in_root(a->root, *path ? path : ".", O_PATH | O_DIRECTORY, 0);
+	int fd = open_beneath(a->root, *path ? path : ".", O_PATH | O_DIRECTORY, 0);
+
+	a->linked = fd == -ELOOP;
+	return a->linked ? open_in_root(a->root, path, O_PATH | O_DIRECTORY, 0) : fd;
 }
 
 /* Directories that the archive does not list itself: root's, 0755. */
@@ -133,8 +141,10 @@ static int dir_of(struct apply *a, const char *path)
 	int fd;
 
 	for (size_t i = 0; i < DIRS_CACHED; i++)
-		if (a->known[i].path && streq(a->known[i].path, path))
+		if (a->known[i].path && streq(a->known[i].path, path)) {
+			a->linked = a->known[i].linked;
 			return a->known[i].fd;
+		}
 	fd = dir_lookup(a, path);
 	if (fd == -ENOENT) {
 		int r = make_way(a, path);
@@ -179,6 +189,8 @@ static int clear_way(struct apply *a, int dir, const char *base, bool *ret_white
 {
 	struct stat st;
 
+	if (a->recipe)
+		recipe_lost(a->recipe, dir, base);
 	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	*ret_whiteout = is_whiteout(&st);
@@ -268,7 +280,9 @@ static int set_owner_mode(int fd, const struct tar_entry *t, bool made_with_mode
 	return 0;
 }
 
-static int put_file(struct apply *a, const struct tar_entry *t, int dir, const char *base, struct err *e)
+/* path: NULL where it leads through a symlink */
+static int put_file(struct apply *a, const struct tar_entry *t, int dir, const char *base, const char *path,
+		    struct err *e)
 {
 	struct timespec times[2] = { { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns },
 				     { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
@@ -280,6 +294,14 @@ static int put_file(struct apply *a, const struct tar_entry *t, int dir, const c
 	a->budget.bytes -= t->sparse ? 0 : t->size;
 	if (a->budget.bytes < 0)
 		return err_set(e, ERR_INVALID, "archive is too big: its files are larger than allowed");
+	if (a->recipe && path && !t->sparse && t->size > 0) {
+		struct stat st;
+
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		recipe_file(a->recipe, path, t->size, st.st_ino);
+		tar_data_apart(a->tar);
+	}
 	r = copy_data(a, t, fd, e);
 	if (r < 0)
 		return r;
@@ -347,13 +369,14 @@ static int set_by_name(const struct tar_entry *t, int dir, const char *base)
 	return utimensat(dir, base, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-static int put_once(struct apply *a, const struct tar_entry *t, int dir, const char *base, struct err *e)
+static int put_once(struct apply *a, const struct tar_entry *t, int dir, const char *base, const char *path,
+		    struct err *e)
 {
 	int r;
 
 	switch (t->type) {
 	case '0':
-		return put_file(a, t, dir, base, e);
+		return put_file(a, t, dir, base, a->linked ? NULL : path, e);
 	case '1':
 		return put_link(a, t, dir, base, e);
 	case '2':
@@ -416,11 +439,11 @@ static int put(struct apply *a, const struct tar_entry *t, char *path, struct er
 		if (streq(target, path))
 			return refuse(t->name, "hard link to itself", e);
 	}
-	r = put_once(a, t, dir, base, e);
+	r = put_once(a, t, dir, base, path, e);
 	if (r == -EEXIST) {
 		r = replace(a, path, &dir, &base, &whiteout);
 		if (r == 0)
-			r = put_once(a, t, dir, base, e);
+			r = put_once(a, t, dir, base, path, e);
 	}
 	return r;
 }
@@ -558,16 +581,26 @@ static int run(struct apply *a, struct err *e)
 	return r;
 }
 
-int archive_apply(struct source *src, int root, const struct apply_budget *b, struct apply_result *ret, struct err *e)
+static void tap(void *ctx, const void *p, size_t n)
+{
+	recipe_raw(ctx, p, n);
+}
+
+int archive_apply_recipe(struct source *src, int root, const struct apply_budget *b, struct recipe *recipe,
+			 struct apply_result *ret, struct err *e)
 {
 	struct apply_result res = { 0 };
-	struct apply a = { .root = root, .budget = *b, .res = &res };
+	struct apply a = { .root = root, .budget = *b, .res = &res, .recipe = recipe };
 	int r;
 
 	for (size_t i = 0; i < DIRS_CACHED; i++)
 		a.known[i].fd = -1;
 	a.tar = tar_new(src);
+	if (recipe)
+		tar_tap(a.tar, tap, recipe);
 	r = run(&a, e);
+	if (r == 0 && recipe)
+		r = tar_drain(a.tar, e);
 	tar_free(a.tar);
 	forget_dirs(&a);
 	late_dirs_done(&a.late);
@@ -577,4 +610,9 @@ int archive_apply(struct source *src, int root, const struct apply_budget *b, st
 	}
 	*ret = res;
 	return 0;
+}
+
+int archive_apply(struct source *src, int root, const struct apply_budget *b, struct apply_result *ret, struct err *e)
+{
+	return archive_apply_recipe(src, root, b, NULL, ret, e);
 }

@@ -93,6 +93,10 @@ void tar_free(struct tar *t);
 int tar_next(struct tar *t, const struct tar_entry **ret, struct err *e); /* 1 = an entry, 0 = the end, negative */
 /* The entry's data piece by piece, lent until the next call; *ret_at is its place in the file. *ret_n = 0 at the end. */
 int tar_data(struct tar *t, const uint8_t **ret, size_t *ret_n, int64_t *ret_at, struct err *e);
+/* tap sees every byte of the stream once, in order, but for the data of entries that are said to be kept apart. */
+void tar_tap(struct tar *t, void (*tap)(void *ctx, const void *p, size_t n), void *ctx);
+void tar_data_apart(struct tar *t);          /* of the present entry; all of it must be read with tar_data() then */
+int tar_drain(struct tar *t, struct err *e); /* what stands behind the archive's end */
 
 /* ---- applying to disk (apply.c) ---- */
 struct apply_budget {
@@ -100,6 +104,7 @@ struct apply_budget {
 	int64_t bytes; /* of file contents */
 };
 extern const struct apply_budget apply_budget_default;
+struct recipe;
 struct apply_result {
 	uint64_t entries;
 	int64_t size;       /* bytes of regular files, hard links counted once */
@@ -109,3 +114,6 @@ void apply_result_done(struct apply_result *r);
 /* Applies the archive below root, an empty or half-filled directory. Names and the symlinks on their way are resolved inside root
  * and never lead out of it. Whiteouts become character devices 0/0. On error the caller removes what is there. */
 int archive_apply(struct source *src, int root, const struct apply_budget *b, struct apply_result *ret, struct err *e);
+/* The same, writing how to make the archive again (recipe.h; NULL is fine). Reads src to its end. */
+int archive_apply_recipe(struct source *src, int root, const struct apply_budget *b, struct recipe *recipe,
+			 struct apply_result *ret, struct err *e);

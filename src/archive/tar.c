@@ -15,6 +15,9 @@ struct tar {
 	size_t extent;
 	int64_t at; /* sparse: done within the extent; else place in the file */
 	bool ended;
+	void (*tap)(void *ctx, const void *p, size_t n);
+	void *tap_ctx;
+	bool apart; /* this entry's data is not for the tap */
 };
 
 /* where the fields of a header stand */
@@ -83,6 +86,16 @@ static int fill(struct tar *t, struct err *e)
 
 static void eat(struct tar *t, size_t n)
 {
+	if (t->tap)
+		t->tap(t->tap_ctx, t->p, n);
+	t->p += n;
+	t->n -= n;
+}
+
+static void eat_data(struct tar *t, size_t n)
+{
+	if (t->tap && !t->apart)
+		t->tap(t->tap_ctx, t->p, n);
 	t->p += n;
 	t->n -= n;
 }
@@ -460,6 +473,7 @@ int tar_next(struct tar *t, const struct tar_entry **ret, struct err *e)
 	int r = t->ended ? 0 : skip(t, t->left + t->pad, e);
 
 	t->left = t->pad = 0;
+	t->apart = false;
 	tar_ext_clear(&t->ext);
 	for (bool after_ext = false; r >= 0 && !t->ended; after_ext = true) {
 		r = read_block(t, t->block, e);
@@ -509,6 +523,26 @@ int tar_data(struct tar *t, const uint8_t **ret, size_t *ret_n, int64_t *ret_at,
 	*ret_at = (x ? x->at : 0) + t->at;
 	t->at += (int64_t)*ret_n;
 	t->left -= (int64_t)*ret_n;
-	eat(t, *ret_n);
+	eat_data(t, *ret_n);
 	return 0;
+}
+
+void tar_tap(struct tar *t, void (*tap)(void *ctx, const void *p, size_t n), void *ctx)
+{
+	t->tap = tap;
+	t->tap_ctx = ctx;
+}
+
+void tar_data_apart(struct tar *t)
+{
+	t->apart = true;
+}
+
+int tar_drain(struct tar *t, struct err *e)
+{
+	int r;
+
+	while ((r = fill(t, e)) > 0)
+		eat(t, t->n);
+	return r;
 }

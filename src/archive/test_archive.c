@@ -1,11 +1,13 @@
 /* test_archive.c - archives built byte by byte, applied to real directories. */
 #include "archive/archive.h"
+#include "archive/recipe.h"
 #include "archive/test_tar.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -51,13 +53,43 @@ static int apply_with(struct dirs *d, const struct strb *b, size_t chunk, const 
 	return archive_apply(&m.src, d->in, budget, res, e);
 }
 
-static void apply(struct dirs *d, const struct strb *b)
+static int collect(void *ctx, const void *p, size_t n)
 {
-	struct apply_result res = { 0 };
+	strb_add(ctx, p, n);
+	return 0;
+}
+
+/* Whatever the archive was: the directory and the recipe make the very same bytes again. */
+static void comes_back(struct dirs *d, int recipe, const struct strb *b, const char *diff_id)
+{
+	AUTO_STRB struct strb again = STRB_INIT;
 	struct err e = ERR_INIT;
 
-	if (apply_with(d, b, 1000, &apply_budget_default, &res, &e) < 0)
+	if (recipe_play(recipe, d->in, diff_id, &(struct recipe_sink){ .write = collect, .ctx = &again }, &e) < 0)
 		fail_msg("%s", e.msg);
+	assert_int_equal(again.len, b->len);
+	assert_memory_equal(again.s, b->s, b->len);
+}
+
+static void apply(struct dirs *d, const struct strb *b)
+{
+	AUTO_FD int fd = memfd_create("recipe", MFD_CLOEXEC);
+	struct recipe *recipe = recipe_new(fd);
+	struct apply_result res = { 0 };
+	struct hash *h = hash_new();
+	struct err e = ERR_INIT;
+	struct mem_source m;
+	char diff_id[72];
+
+	hash_add(h, b->s, b->len);
+	hash_text(h, diff_id);
+	hash_free(h);
+	mem_source_init(&m, b->s, b->len, 1000);
+	if (archive_apply_recipe(&m.src, d->in, &apply_budget_default, recipe, &res, &e) < 0 ||
+	    recipe_end(recipe, diff_id, (int64_t)b->len, &e) < 0)
+		fail_msg("%s", e.msg);
+	comes_back(d, fd, b, diff_id);
+	recipe_free(recipe);
 	apply_result_done(&res);
 }
 
@@ -756,6 +788,80 @@ static void test_gnu_tar_round_trip(void **state)
 	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
 }
 
+/* ---- recipes beyond what every test above shows ---- */
+static void test_recipe_keeps_what_later_entries_replace(void **state)
+{
+	struct dirs *d = *state;
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_FREE char *big = xmalloc(700000);
+
+	for (size_t i = 0; i < 700000; i++)
+		big[i] = (char)(i * 2654435761u >> 13);
+	tb_add(&b, (struct tb_entry){ .type = '0', .name = "twice", .data = big, .n = 700000 });
+	tb_file(&b, "twice", "second");
+	tb_file(&b, "twice", "third");
+	tb_dir(&b, "dir");
+	tb_dir(&b, "dir/deep");
+	tb_add(&b, (struct tb_entry){ .type = '0', .name = "dir/deep/er", .data = big, .n = 300000 });
+	tb_add(&b, (struct tb_entry){ .type = '1', .name = "dir/link", .link = "dir/deep/er" });
+	tb_add(&b, (struct tb_entry){ .type = '2', .name = "way", .link = "dir" });
+	tb_file(&b, "way/through", "a symlink");
+	tb_file(&b, "way/deep/er", "replaced through a symlink");
+	tb_add(&b, (struct tb_entry){ .type = '2', .name = "dir", .link = "elsewhere" }); /* a whole tree gives way */
+	tb_file(&b, "empty", "");
+	tb_end(&b);
+	strb_adds(&b, "rubbish behind the end");
+	apply(d, &b);
+}
+
+static void test_recipe_refuses_changed_files(void **state)
+{
+	struct dirs *d = *state;
+	AUTO_FD int fd = memfd_create("recipe", MFD_CLOEXEC);
+	AUTO_STRB struct strb b = STRB_INIT, out = STRB_INIT;
+	struct recipe_sink sink = { .write = collect, .ctx = &out };
+	struct recipe *recipe = recipe_new(fd);
+	struct apply_result res = { 0 };
+	struct err e = ERR_INIT;
+	struct mem_source m;
+	char diff_id[72], other[72];
+	struct hash *h = hash_new();
+
+	tb_file(&b, "f", "content");
+	tb_end(&b);
+	hash_add(h, b.s, b.len);
+	hash_text(h, diff_id);
+	hash_free(h);
+	mem_source_init(&m, b.s, b.len, 1000);
+	assert_int_equal(archive_apply_recipe(&m.src, d->in, &apply_budget_default, recipe, &res, &e), 0);
+	assert_int_equal(recipe_end(recipe, diff_id, (int64_t)b.len, &e), 0);
+	recipe_free(recipe);
+	apply_result_done(&res);
+	assert_int_equal(recipe_play(fd, d->in, diff_id, &sink, &e), 0);
+	memcpy(other, diff_id, sizeof other);
+	other[10] = other[10] == 'a' ? 'b' : 'a';
+	assert_true(recipe_play(fd, d->in, other, &sink, &e) < 0);
+	assert_int_equal(file_write(d->in, "f", "c0ntent", 7, 0644), 0);
+	assert_true(recipe_play(fd, d->in, diff_id, &sink, &e) < 0);
+	assert_non_null(strstr(e.msg, "have changed"));
+	assert_int_equal(file_write(d->in, "f", "longer content", 14, 0644), 0);
+	assert_true(recipe_play(fd, d->in, diff_id, &sink, &e) < 0);
+	assert_int_equal(unlinkat(d->in, "f", 0), 0);
+	assert_int_equal(symlinkat("../secret", d->in, "f"), 0);
+	assert_true(recipe_play(fd, d->in, diff_id, &sink, &e) < 0);
+}
+
+static void test_recipe_of_a_full_disk_is_an_error(void **state)
+{
+	AUTO_FD int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct recipe *r = recipe_new(fd);
+	struct err e = ERR_INIT;
+
+	recipe_raw(r, "x", 1);
+	assert_int_equal(recipe_end(r, "sha256:0", 1, &e), -ENOSPC);
+	recipe_free(r);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 int main(void)
 {
@@ -790,6 +896,9 @@ int main(void)
 		T(test_bombs_are_stopped),
 		T(test_digest_of_in_and_out),
 		T(test_gnu_tar_round_trip),
+		T(test_recipe_keeps_what_later_entries_replace),
+		T(test_recipe_refuses_changed_files),
+		T(test_recipe_of_a_full_disk_is_an_error),
 	};
 
 	if (geteuid() != 0 || hash_prepare() < 0)
