@@ -37,6 +37,7 @@ static void describe(struct store_layer *l, struct store_stage *st, const char *
 				   .parent = xstrdup(parent),
 				   .name = xstrdup(st->name),
 				   .size = st->size,
+				   .tar_size = st->tar_size,
 				   .lease_ns = lease_ns,
 				   .refs = 1 };
 	blob_add(&l->blobs,

@@ -78,6 +78,7 @@ int plain_layer_dir(struct store *s, const char *name, struct err *e);          
 int upper_rw_make(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
 
 #define INIT_LAYER "init"
+#define LAYER_RECIPE "recipe" /* beside diff: how to make the archive again (archive/recipe.h) */
 struct store_layer *layer_find(struct store *s, const char *chain); /* lock held */
 char *layer_name(struct store *s, const char *chain);               /* its directory; yours; NULL where there is none */
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */

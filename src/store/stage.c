@@ -31,7 +31,8 @@ static int take_digest(char to[DIGEST_TEXT], const char *from)
 	return 0;
 }
 
-static int run_worker(struct store *s, const struct store_blob *blob, int diff, struct msg *ret, struct err *e)
+static int run_worker(struct store *s, const struct store_blob *blob, int diff, int recipe, struct msg *ret,
+		      struct err *e)
 {
 	AUTO_WORKER struct worker w = WORKER_NONE;
 	AUTO_STRB struct strb body = STRB_INIT;
@@ -45,7 +46,7 @@ static int run_worker(struct store *s, const struct store_blob *blob, int diff, 
 	msg_put_str(&body, blob->what);
 	msg_put_u32(&body, s->driver->unpack);
 	msg_put_u32(&body, blob->progress && pump.our_end < 0); /* a pump knows itself how far it is */
-	r = worker_start(s->worker, "unpack", WORKER_UNPACK, &body, (int[]){ pump.worker_end, diff }, 2, &w, e);
+	r = worker_start(s->worker, "unpack", WORKER_UNPACK, &body, (int[]){ pump.worker_end, diff, recipe }, 3, &w, e);
 	if (r == 0)
 		r = pump_run(&pump, e);
 	if (r < 0)
@@ -56,11 +57,12 @@ static int run_worker(struct store *s, const struct store_blob *blob, int diff, 
 
 static int unpack(struct store *s, const struct store_blob *blob, int diff, struct store_stage *st, struct err *e)
 {
+	AUTO_FD int recipe = openat(st->dir, LAYER_RECIPE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	AUTO_MSG struct msg m = { 0 };
 	AUTO_FD int list = -1;
 	struct msg_reader rd;
 	const char *digest, *diff_id;
-	int r = run_worker(s, blob, diff, &m, e);
+	int r = recipe < 0 ? err_sys(e, -errno, "making a layer's recipe") : run_worker(s, blob, diff, recipe, &m, e);
 
 	if (r < 0)
 		return r;
@@ -68,7 +70,7 @@ static int unpack(struct store *s, const struct store_blob *blob, int diff, stru
 	digest = msg_get_str(&rd);
 	diff_id = msg_get_str(&rd);
 	st->blob_size = msg_get_i64(&rd);
-	(void)msg_get_i64(&rd);
+	st->tar_size = msg_get_i64(&rd);
 	st->size = msg_get_i64(&rd);
 	if (rd.bad || take_digest(st->digest, digest) < 0 || take_digest(st->diff_id, diff_id) < 0)
 		return err_set(e, ERR_SYSTEM, "hoy-worker's answer is malformed");

@@ -8,7 +8,7 @@ struct store_stage {
 	int dir;             /* opened before the first byte was written: syncfs() on it tells of every failure since */
 	int64_t opened_ns;
 	char digest[DIGEST_TEXT], diff_id[DIGEST_TEXT];
-	int64_t blob_size, size;
+	int64_t blob_size, tar_size, size;
 	char *media_type, *repo;
 };
 void stage_free(struct store_stage *st);

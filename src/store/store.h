@@ -53,6 +53,7 @@ struct store_layer {                       /* a copy; store_layer_done */
 	char *name;                        /* directory below layers/ */
 	struct store_blobs blobs;          /* the newest last */
 	int64_t size;                      /* bytes of regular files: what Docker calls the layer's size */
+	int64_t tar_size;                  /* bytes of its archive, uncompressed; 0 = not known (made by an old hoyd) */
 	int64_t lease_ns;                  /* kept without an owner until then; 0 = no lease */
 	uint32_t refs;
 };
@@ -68,6 +69,11 @@ int64_t store_chain_size(struct store *s, const char *chain); /* of the layer an
 /* A directory to read the layer's files through, whatever the driver: a descriptor or -errno. It holds what the layer's archive
  * brought (whiteouts as devices 0/0); where store_whole_trees() it is the whole tree up to this layer. */
 int store_layer_dir(struct store *s, const char *chain, struct err *e);
+
+/* Writes a layer's archive to the descriptor out (a pipe, a socket, a file), the identical bytes that it was unpacked from, uncompressed.
+ * They are checked on the way: an error says that what came out is not to be used. *ret_size gets their number. A reader that
+ * closes its end makes it -EPIPE. */
+int store_layer_pack(struct store *s, const char *chain, int out, int64_t *ret_size, struct err *e);
 
 /* Bytes for a worker: a descriptor that it reads itself; a file that is still growing (fd and wait); or (fd < 0) a function. The
  * functions are called in our thread. */

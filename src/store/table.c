@@ -22,6 +22,7 @@ JSON_TYPE(layer_blob, LAYER_BLOB_FIELDS)
 	F(T, INT,   blob_size,   "blob_size",   OMIT_EMPTY, none) \
 	F(T, LIST,  blobs,       "blobs",       OMIT_EMPTY, layer_blob) \
 	F(T, INT,   size,        "size",        0,          none) \
+	F(T, INT,   tar_size,    "tar_size",    OMIT_EMPTY, none) \
 	F(T, INT,   lease,       "lease",       OMIT_EMPTY, none) \
 	F(T, EXTRA, extra,       "",            0,          none)
 JSON_STRUCT(layer_doc, LAYER_DOC_FIELDS)
@@ -74,6 +75,7 @@ void layer_copy(struct store_layer *to, const struct store_layer *from)
 		.parent = xstrdup(from->parent),
 		.name = xstrdup(from->name),
 		.size = from->size,
+		.tar_size = from->tar_size,
 		.lease_ns = from->lease_ns,
 		.refs = from->refs,
 	};
@@ -118,6 +120,7 @@ void layer_put(struct db_batch *b, const struct store_layer *l)
 			       .parent = l->parent,
 			       .name = l->name,
 			       .size = l->size,
+			       .tar_size = l->tar_size,
 			       .lease = l->lease_ns };
 	AUTO_STRB struct strb text = STRB_INIT;
 
@@ -157,6 +160,7 @@ static int load_one(void *ctx, const char *key, const char *text, struct err *e)
 				  .parent = TAKE_PTR(d.parent),
 				  .name = TAKE_PTR(d.name),
 				  .size = d.size,
+				  .tar_size = d.tar_size,
 				  .lease_ns = d.lease };
 	doc_blobs(&l.blobs, &d);
 	json_done(&layer_doc_type, &d);

@@ -414,6 +414,44 @@ static void test_blobs_are_remembered_once_per_place(void **state)
 	store_blobs_done(&b);
 }
 
+static void test_a_layers_archive_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_STRB struct strb b = STRB_INIT;
+	AUTO_FREE char *again = NULL, *path = NULL;
+	AUTO_FD int out = -1;
+	struct store_layer l = { 0 };
+	char chain[DIGEST_TEXT];
+	struct err e = ERR_INIT;
+	int64_t size = 0;
+	size_t n = 0;
+
+	tb_dir(&b, "a");
+	tb_file(&b, "a/b", "content");
+	tb_file(&b, "a/.wh.c", "");
+	tb_file(&b, "a/b", "content again");
+	tb_end(&b);
+	path = xasprintf("%s/out", f->root);
+	out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(add(f, NULL, &b, NULL, NULL, chain, &e), 0);
+	if (store_layer_pack(f->store, chain, out, &size, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(size, b.len);
+	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
+	assert_int_equal(fd_read_all(out, 1 << 20, &again, &n), 0);
+	assert_int_equal(n, b.len);
+	assert_memory_equal(again, b.s, n);
+	assert_int_equal(store_layer_get(f->store, chain, &l, &e), 0);
+	assert_int_equal(l.tar_size, b.len);
+	/* a layer that was tampered with is not sent as if it were whole */
+	free(path);
+	path = xasprintf("%s/layers/%s/diff/a/b", f->root, l.name);
+	assert_int_equal(file_write(AT_FDCWD, path, "c0ntent again", 13, 0644), 0);
+	assert_true(store_layer_pack(f->store, chain, out, &size, &e) < 0);
+	assert_non_null(strstr(e.msg, "have changed"));
+	store_layer_done(&l);
+}
+
 /* ---- unfinished downloads ---- */
 struct download {
 	struct store_partial *p;
@@ -581,6 +619,7 @@ int main(void)
 		T(test_a_lease_keeps_a_layer_without_owner),
 		T(test_a_lease_that_is_over_is_none),
 		T(test_blobs_are_remembered_once_per_place),
+		T(test_a_layers_archive_comes_back),
 		T(test_a_layer_is_unpacked_while_it_arrives),
 		T(test_old_downloads_are_thrown_away),
 		T(test_a_second_download_of_the_same_waits),

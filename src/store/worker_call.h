@@ -12,7 +12,9 @@
 enum worker_msg {
 	/* requests; the verb of the command line is given behind the number */
 	WORKER_UNPACK =
-		1, /* "unpack": str what, u32 enum worker_form, u32 wants progress, [fd archive][fd directory] -> WORKER_UNPACKED. Not synced */
+		1, /* "unpack": str what, u32 enum worker_form, u32 wants progress, [fd archive][fd directory][fd recipe, empty] -> WORKER_UNPACKED. Not synced */
+	WORKER_PACK =
+		3, /* "pack": str diff id, u32 enum worker_comp, [fd recipe][fd layer][fd out] -> WORKER_PACKED: a layer's archive */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
 	/* answers */
@@ -22,8 +24,10 @@ enum worker_msg {
 	                        * i64 entries, str compression, [memfd: opaque directories, each ended by NUL] */
 	WORKER_SPOOLED =
 		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
+	WORKER_PACKED = 104,   /* str digest of what was written, i64 bytes of it */
 	WORKER_PROGRESS = 103, /* before the answer, any number of times: i64 bytes read so far */
 };
+enum worker_comp { WORKER_COMP_NONE = 0, WORKER_COMP_GZIP = 1, WORKER_COMP_ZSTD = 2 };
 enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_OVERLAY =
 			   0, /* files; whiteouts are devices 0/0, opaque directories are listed in the answer */

@@ -1,5 +1,6 @@
 /* unpack.c - hoy-worker unpack: one layer archive -> a directory. */
 #include "worker/worker.h"
+#include "archive/recipe.h"
 #include "store/worker_call.h"
 
 static int opaque_list(struct job *j, const struct apply_result *res, struct err *e)
@@ -45,6 +46,8 @@ int verb_unpack(struct job *j, struct err *e)
 	struct watched_input in = { .fd = j->input, .wanted = msg_get_u32(&rd) };
 	struct decomp *d = decomp_new((struct decomp_input){ .read = read_watched, .ctx = &in },
 				      &decomp_budget_default);
+	int recipe_fd = msg_take_fd(j->req, 2);
+	struct recipe *recipe = recipe_fd < 0 ? NULL : recipe_new(recipe_fd);
 	struct pipe_source *p = NULL;
 	struct apply_result res = { 0 };
 	struct decomp_sums sums = { 0 };
@@ -56,13 +59,15 @@ int verb_unpack(struct job *j, struct err *e)
 	r = pipe_source_new(d, &p, e);
 	if (r < 0)
 		return r;
-	r = archive_apply(pipe_source_src(p), j->target, &apply_budget_default, &res, e);
+	r = archive_apply_recipe(pipe_source_src(p), j->target, &apply_budget_default, recipe, &res, e);
 	if (r < 0)
 		return what ? err_wrap(e, r, "%s", what) : r;
 	diff_id = pipe_source_digest(p, e);
 	if (!diff_id)
 		return what ? err_wrap(e, -EINVAL, "%s", what) : -EINVAL;
 	r = decomp_finish(d, &sums, e);
+	if (r == 0 && recipe)
+		r = recipe_end(recipe, diff_id, sums.out, e);
 	if (r < 0)
 		return r;
 	msg_put_str(&j->body, sums.digest);

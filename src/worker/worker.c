@@ -11,6 +11,7 @@
 
 static const struct verb verbs[] = {
 	{ "unpack", WORKER_UNPACK, WORKER_UNPACKED, verb_unpack },
+	{ "pack", WORKER_PACK, WORKER_PACKED, verb_pack },
 	{ "load", WORKER_SPOOL, WORKER_SPOOLED, verb_spool },
 };
 

@@ -22,4 +22,5 @@ struct verb {
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
 void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */
 int verb_unpack(struct job *j, struct err *e);
+int verb_pack(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
