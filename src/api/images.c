@@ -6,14 +6,22 @@
 #include <signal.h>
 #include <sys/socket.h>
 
-/* Clients up to API 1.42 cannot show an image that has neither name nor digest. */
-static void name_the_nameless(struct docker_image_summary *v, size_t n)
+/* Clients up to API 1.42 cannot show an image that has neither name nor digest, and get null where there are none of either. */
+static void name_as_of_old(struct docker_image_summary *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].repo_tags.n || v[i].repo_digests.n)
-			continue;
-		strv_add(&v[i].repo_tags, "<none>:<none>");
-		strv_add(&v[i].repo_digests, "<none>@<none>");
+		if (!v[i].repo_tags.n && !v[i].repo_digests.n) {
+			strv_add(&v[i].repo_tags, "<none>:<none>");
+			strv_add(&v[i].repo_digests, "<none>@<none>");
+		}
+		if (v[i].repo_tags.n) { /* they move */
+			v[i].old_repo_tags = v[i].repo_tags;
+			v[i].repo_tags = (struct strv){ 0 };
+		}
+		if (v[i].repo_digests.n) {
+			v[i].old_repo_digests = v[i].repo_digests;
+			v[i].repo_digests = (struct strv){ 0 };
+		}
 	}
 }
 
@@ -43,10 +51,13 @@ int api_image_list(struct request *q, struct err *e)
 			&filters, &v, &n, e);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		v[i].virtual_size = v[i].size;
+		if (q->minor < 51)
+			v[i].containers = -1;
+	}
 	if (q->minor < 43)
-		name_the_nameless(v, n);
+		name_as_of_old(v, n);
 	return api_reply_list(q, &docker_image_summary_type, v, n);
 }
 
@@ -56,6 +67,8 @@ int api_image_inspect(struct request *q, struct err *e)
 	int r = images_inspect(q->engine, q->name, &image, e);
 
 	image.virtual_size = image.size;
+	image.container_config = xcalloc(
+		1, sizeof *image.container_config); /* long unused, but old clients look into it */
 	if (r == 0)
 		r = api_reply_obj(q, 200, &docker_image_inspect_type, &image);
 	json_done(&docker_image_inspect_type, &image);
@@ -73,8 +86,11 @@ int api_image_history(struct request *q, struct err *e)
 
 int api_image_tag(struct request *q, struct err *e)
 {
-	int r = images_tag(q->engine, q->name, api_q_str(q, "repo"), api_q_str(q, "tag"), e);
+	int r;
 
+	if (!*api_q_str(q, "repo")) /* nothing asked for: dockerd does nothing, and is content */
+		return api_reply_empty(q, 200);
+	r = images_tag(q->engine, q->name, api_q_str(q, "repo"), api_q_str(q, "tag"), e);
 	return r < 0 ? r : api_reply_empty(q, 201);
 }
 
@@ -125,6 +141,8 @@ static void send_line(void *ctx, const char *json)
 	struct request *q = ctx;
 	AUTO_FREE char *line = xasprintf("%s\r\n", json);
 
+	if (!http_replied(q->conn))
+		(void)http_stream_begin(q->conn, 200, "application/json");
 	(void)http_stream_write(q->conn, line, strlen(line));
 	(void)http_stream_flush(q->conn);
 }
@@ -158,7 +176,7 @@ static void end_feed(struct request *q, pthread_t thread)
 
 typedef int body_job(struct request *q, int in_fd, const struct engine_progress *p, struct err *e);
 
-/* Starts the answer, then runs the job on the body. */
+/* Runs the job on the body. The answer begins with the first line of progress: until then an error has a status of its own. */
 static int run_on_body(struct request *q, body_job *job, struct err *e)
 {
 	struct engine_progress progress = { .line = send_line, .ctx = q };
@@ -176,28 +194,31 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 	f->conn = q->conn;
 	f->to = ends[1];
 	f->n_first = (size_t)n;
-	(void)http_stream_begin(q->conn, 200, "application/json");
 	r = pthread_create(&thread, NULL, feed_body, f);
 	if (r) {
 		fd_closep(&f->to);
-		http_abort(q->conn);
 		return err_sys(e, -r, "starting a thread");
 	}
 	r = job(q, in, &progress, e);
 	fd_closep(&in);
 	if (r >= 0 && __atomic_load_n(&f->broken, __ATOMIC_ACQUIRE))
 		r = err_set(e, ERR_INVALID, "unexpected EOF");
-	if (r < 0)
-		send_error_line(q, r, e);
-	(void)http_stream_end(q->conn);
 	if (!__atomic_load_n(&f->ended, __ATOMIC_ACQUIRE))
 		http_close_after(q->conn);
+	if (r < 0 && !http_replied(q->conn)) {
+		api_reply_error(q, r, e);
+	} else {
+		if (r < 0)
+			send_error_line(q, r, e);
+		(void)http_stream_end(q->conn);
+	}
 	end_feed(q, thread);
 	return 0;
 }
 
 static int do_load(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
 {
+	(void)http_stream_begin(q->conn, 200, "application/json"); /* its errors are lines, too */
 	return images_load(q->engine, in_fd, api_q_bool_or(q, "quiet", false), p, e);
 }
 

@@ -266,7 +266,7 @@ static void test_bad_bodies_get_dockers_words(void **state)
 static void test_old_clients_see_nameless_images(void **state)
 {
 	assert_answer("GET", "/v1.41/images/json", NULL, 200,
-		      "[{\"Containers\":0,\"Created\":0,\"Id\":\"\",\"Labels\":null,\"ParentId\":\"\",\"RepoDigests\":["
+		      "[{\"Containers\":-1,\"Created\":0,\"Id\":\"\",\"Labels\":null,\"ParentId\":\"\",\"RepoDigests\":["
 		      "\"\\u003cnone\\u003e@\\u003cnone\\u003e\"],"
 		      "\"RepoTags\":[\"\\u003cnone\\u003e:\\u003cnone\\u003e\"],\"SharedSize\":0,\"Size\":42,"
 		      "\"VirtualSize\":42}]\n");

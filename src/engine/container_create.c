@@ -4,6 +4,7 @@
 #include "engine/container_mounts.h"
 #include "plan/defaults.h"
 #include "plan/plan.h"
+#include "schema/platform.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -297,17 +298,19 @@ static void undo(struct engine *en, struct container_record *rec)
 			(void)volume_remove(en->volumes, rec->mounts.v[i].name, NULL);
 }
 
-static int platform_check(const struct image_platform *p, const struct image *image, const char *ref, struct err *e)
+static int platform_check(const struct oci_platform *want, const struct image *image, const char *ref, struct err *e)
 {
-	const char *os = str_empty(image->oci.os) ? "linux" : image->oci.os;
+	const struct oci_image *i = &image->oci;
+	AUTO_FREE char *asked = platform_text(want);
 
-	if (!p->os || image_platform_runs(p, image))
+	if (!want->os || platform_match(want, &(struct oci_platform){ .os = i->os ? i->os : (char[]){ "linux" },
+								      .architecture = i->architecture,
+								      .variant = i->variant }) >= 0)
 		return 0;
 	return err_set(e, ERR_NOT_FOUND,
 		       "image with reference %s was found but its platform (%s/%s) does not match the specified "
-		       "platform (%s/%s%s%s)",
-		       ref, os, image->oci.architecture, p->os, p->architecture, p->variant ? "/" : "",
-		       p->variant ? p->variant : "");
+		       "platform (%s)",
+		       ref, str_empty(i->os) ? "linux" : i->os, i->architecture, asked);
 }
 
 int container_create(struct engine *en, const char *name, const char *platform,
@@ -316,19 +319,19 @@ int container_create(struct engine *en, const char *name, const char *platform,
 {
 	AUTO_IMAGE struct image *image = NULL;
 	AUTO_FREE char *reserved = NULL;
-	struct image_platform wanted = { 0 };
+	struct oci_platform wanted = { 0 };
 	struct container_record rec = { 0 };
 	char id[65];
 	int r;
 
-	r = str_empty(platform) ? 0 : image_platform_parse(platform, &wanted, e);
+	r = str_empty(platform) ? 0 : platform_parse(platform, &wanted, e);
 	if (r == 0 && str_empty(req->image))
 		r = err_set(e, ERR_INVALID, "no image specified");
 	if (r == 0)
 		r = image_find(en->images, req->image, &image, e);
 	if (r == 0)
 		r = platform_check(&wanted, image, req->image, e);
-	image_platform_done(&wanted);
+	json_done(&oci_platform_type, &wanted);
 	if (r < 0)
 		return r;
 	id_new(id);

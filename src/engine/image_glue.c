@@ -75,6 +75,7 @@ int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUS
 		struct docker_image_summary **ret_v, size_t *ret_n, struct err *e)
 {
 	struct image_query q = { .all = all, .shared_size = shared_size };
+	AUTO_CONTAINERS struct container_set all_containers = { 0 };
 	struct image_list list = { 0 };
 	struct docker_image_summary *v;
 	int r = read_query(f, &q, e);
@@ -85,6 +86,7 @@ int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUS
 	strv_done(&q.labels);
 	if (r < 0)
 		return r;
+	container_set(en, &all_containers);
 	v = xcalloc(list.n, sizeof *v);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct image_row *row = &list.v[i];
@@ -97,7 +99,8 @@ int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUS
 		strv_copy(&v[i].repo_digests, &row->names.digests);
 		v[i].size = v[i].virtual_size = row->image->size;
 		v[i].shared_size = row->shared;
-		v[i].containers = row->containers;
+		for (size_t k = 0; k < all_containers.n; k++)
+			v[i].containers += streq(all_containers.v[k]->rec.image, row->image->id);
 	}
 	*ret_v = v;
 	*ret_n = list.n;
@@ -145,7 +148,9 @@ int images_inspect(struct engine *en, const char *ref, struct docker_image_inspe
 	strv_copy(&r->repo_digests, &names.digests);
 	image_names_done(&names);
 	r->parent = xstrdup(i->parent);
-	r->comment = xstrdup(i->oci.comment);
+	r->comment = xstrdup(str_empty(i->oci.comment) && i->oci.history.n
+				     ? i->oci.history.v[i->oci.history.n - 1].comment
+				     : i->oci.comment);
 	r->created = xstrdup(i->oci.created);
 	r->docker_version = xstrdup(i->oci.docker_version);
 	r->author = xstrdup(i->oci.author);

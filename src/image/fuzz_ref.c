@@ -1,5 +1,6 @@
 /* fuzz_ref.c - any text as an image's name, and as a platform. A name that is taken must say the same when it is written out and read again. */
 #include "image/priv.h"
+#include "schema/platform.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,12 +19,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	AUTO_FREE char *s = xstrndup((const char *)data, size);
 	AUTO_STRV struct strv changes = { 0 };
 	struct oci_config c = { 0 };
-	struct image_platform p = { 0 };
+	struct oci_platform p = { 0 };
 	struct ref r = { 0 };
 
-	if (image_platform_parse(s, &p, NULL) == 0 && (str_empty(p.os) || str_empty(p.architecture)))
+	if (platform_parse(s, &p, NULL) == 0 && (str_empty(p.os) || str_empty(p.architecture)))
 		abort();
-	image_platform_done(&p);
+	json_done(&oci_platform_type, &p);
 	if (ref_parse(s, &r, NULL) == 0) {
 		AUTO_FREE char *full = ref_full(&r);
 		AUTO_FREE char *familiar = ref_familiar(&r);

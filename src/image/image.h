@@ -93,8 +93,7 @@ struct image_query {      /* all conditions must hold; within one list any */
 struct image_row {
 	struct image *image; /* a reference */
 	struct image_names names;
-	int64_t shared;     /* -1 = not computed */
-	int64_t containers; /* -1 = not computed */
+	int64_t shared; /* -1 = not computed */
 };
 struct image_list {
 	struct image_row *v;
@@ -116,15 +115,6 @@ struct image_history {
 };
 void image_history_done(struct image_history *h);
 int image_history(struct images *t, const char *name, struct image_history *ret, struct err *e); /* newest first */
-
-/* ---- platforms (platform.c) ---- */
-struct image_platform { /* owned; variant NULL where it does not matter */
-	char *os, *architecture, *variant;
-};
-void image_platform_done(struct image_platform *p);
-int image_platform_parse(const char *s, struct image_platform *ret,
-			 struct err *e); /* "linux/arm/v7", "arm64", "linux" */
-bool image_platform_runs(const struct image_platform *p, const struct image *i);
 
 /* ---- change ---- */
 int image_tag(struct images *t, const char *name, const char *repo, const char *tag,

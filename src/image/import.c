@@ -1,10 +1,18 @@
 /* import.c - docker import: the tar of a root file system becomes an image of one layer. */
 #include "image/priv.h"
+#include "schema/platform.h"
 
-static int platform(const char *text, struct oci_image *i, struct err *e)
+static int set_platform(const char *text, struct oci_image *i, struct err *e)
 {
-	struct image_platform p = { 0 };
-	int r = image_platform_parse(str_empty(text) ? "linux" : text, &p, e);
+	struct oci_platform p = { 0 };
+	int r;
+
+	if (str_empty(text)) {
+		i->os = xstrdup("linux");
+		i->architecture = xstrdup(arch_here());
+		return 0;
+	}
+	r = platform_parse(text, &p, e);
 
 	if (r == 0 && !streq(p.os, "linux"))
 		r = err_set(e, ERR_INVALID, "operating system is not supported: %.100s", p.os);
@@ -13,7 +21,7 @@ static int platform(const char *text, struct oci_image *i, struct err *e)
 		i->architecture = TAKE_PTR(p.architecture);
 		i->variant = TAKE_PTR(p.variant);
 	}
-	image_platform_done(&p);
+	json_done(&oci_platform_type, &p);
 	return r;
 }
 
@@ -22,7 +30,7 @@ static int describe(const struct image_import *in, const char *diff_id, struct s
 	char now[TIME_TEXT_MAX];
 	struct oci_image i = { 0 };
 	struct oci_history *h;
-	int r = platform(in->platform, &i, e);
+	int r = set_platform(in->platform, &i, e);
 
 	if (r == 0 && in->changes)
 		r = changes_apply(&i.config, in->changes, e);
@@ -90,11 +98,14 @@ int image_import(struct images *t, const struct image_import *in, char **ret_id,
 		ref_done(&ref);
 	}
 	r = describe(in, "", &trial, e); /* wrong options are said before a gigabyte is read */
-	if (r == 0)
-		r = store_layer_add(
-			t->store, NULL,
-			&(struct store_blob){ .src = { .fd = in->src.fd, .read = in->src.read, .ctx = in->src.ctx } },
-			chain, e);
+	if (r < 0)
+		return r;
+	r = store_layer_add(
+		t->store, NULL,
+		&(struct store_blob){ .src = { .fd = in->src.fd, .read = in->src.read, .ctx = in->src.ctx } }, chain,
+		e);
+	if (r < 0 && e && e->kind == ERR_INVALID)
+		e->kind = ERR_SYSTEM; /* what was asked for is right, what was sent is not: 500, as dockerd */
 	if (r == 0)
 		r = publish(t, in, name, chain, &id, e);
 	if (r < 0)

@@ -31,6 +31,46 @@ static bool matches(const struct strv *patterns, const char *familiar)
 	return false;
 }
 
+/* One character of "[a-z]", perhaps after a backslash: what follows it, NULL where there is none. */
+static const char *after_class_char(const char *p)
+{
+	if (*p == '-' || *p == ']')
+		return NULL;
+	p += *p == '\\';
+	return *p ? p + 1 : NULL;
+}
+
+/* Go's path.Match refuses the others; fnmatch would take them for plain text. */
+static bool pattern_valid(const char *p)
+{
+	while (*p) {
+		char c = *p++;
+
+		if (c == '\\' && !*p++)
+			return false;
+		if (c != '[')
+			continue;
+		p += *p == '^';
+		for (bool first = true; first || *p != ']'; first = false) {
+			p = after_class_char(p);
+			if (p && *p == '-')
+				p = after_class_char(p + 1);
+			if (!p)
+				return false;
+		}
+		p++;
+	}
+	return true;
+}
+
+static int check_patterns(const struct strv *patterns, struct err *e)
+{
+	for (size_t i = 0; i < patterns->n; i++)
+		if (!pattern_valid(patterns->v[i])) /* 500, as dockerd */
+			return err_set(e, ERR_SYSTEM, "syntax error in pattern");
+	return 0;
+}
+
 static void keep_matching(struct strv *names, const struct strv *patterns)
 {
 	for (size_t i = names->n; i-- > 0;)
@@ -144,7 +184,10 @@ int image_list(struct images *t, const struct image_query *q, struct image_list 
 {
 	struct image_list every = { 0 }, l = { 0 };
 	struct window w = { 0 };
-	int r = find_window(t, q, &w, e);
+	int r = check_patterns(&q->references, e);
+
+	if (r == 0)
+		r = find_window(t, q, &w, e);
 
 	if (r < 0)
 		return r;
@@ -153,18 +196,18 @@ int image_list(struct images *t, const struct image_query *q, struct image_list 
 		struct image_row *row = VEC_ADD(&every);
 
 		row->image = image_ref(t->images.v[i]);
-		row->containers = has_children(t, t->images.v[i]->id); /* for a moment: is it a parent? */
+		row->shared = has_children(t, t->images.v[i]->id); /* for a moment: is it a parent? */
 	}
 	pthread_mutex_unlock(&t->lock);
 	for (size_t i = 0; i < every.n; i++) {
-		struct image_row row = { .image = every.v[i].image, .shared = -1, .containers = -1 };
+		struct image_row row = { .image = every.v[i].image, .shared = -1 };
 
 		image_names(t, row.image->id, &row.names);
 		if (q->references.n) {
 			keep_matching(&row.names.tags, &q->references);
 			keep_matching(&row.names.digests, &q->references);
 		}
-		if (!wanted(q, &w, row.image) || !shown(q, &row.names, every.v[i].containers)) {
+		if (!wanted(q, &w, row.image) || !shown(q, &row.names, every.v[i].shared)) {
 			image_names_done(&row.names);
 			continue;
 		}

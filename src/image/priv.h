@@ -38,6 +38,8 @@ int image_read(const char *json, size_t n, struct image **ret, struct err *e); /
 
 /* `change` held: commit, then memory */
 int names_set(struct images *t, const char *full, const char *id, struct err *e);
+int names_set_at(struct images *t, const char *full, const char *id, int64_t since_ns,
+		 struct err *e); /* 0 = nobody gave the name here: it came with the image */
 int names_drop(struct images *t, const char *full, struct err *e);
 /* Takes i and its reference on the top layer; when the id exists already, *i is replaced by that image and the reference given back. */
 int images_add(struct images *t, struct image **i, struct err *e);

@@ -252,7 +252,12 @@ void tell(struct images *t, const char *action, const char *id, const char *name
 
 int names_set(struct images *t, const char *full, const char *id, struct err *e)
 {
-	struct name_doc d = { .id = (char *)(uintptr_t)id, .since = time_now_ns() };
+	return names_set_at(t, full, id, time_now_ns(), e);
+}
+
+int names_set_at(struct images *t, const char *full, const char *id, int64_t since_ns, struct err *e)
+{
+	struct name_doc d = { .id = (char *)(uintptr_t)id, .since = since_ns };
 	AUTO_STRB struct strb text = STRB_INIT;
 	struct name_row *row;
 	int r;

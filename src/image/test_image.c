@@ -647,6 +647,16 @@ static void test_list_and_history(void **state)
 	assert_int_equal(l.n, 2);
 	assert_int_equal(l.v[0].shared, 0);
 	image_list_done(&l);
+	for (size_t i = 0; i < 5; i++) {
+		static const char *const bad[] = { "[", "a[]", "a[b-", "a\\", "[z-]" };
+		struct image_query wrong = { 0 };
+		struct err e = ERR_INIT;
+
+		strv_add(&wrong.references, bad[i]);
+		assert_true(image_list(f->images, &wrong, &l, &e) < 0);
+		assert_string_equal(e.msg, "syntax error in pattern");
+		strv_done(&wrong.references);
+	}
 	strv_add(&q.references, "b/*");
 	assert_int_equal(image_list(f->images, &q, &l, NULL), 0);
 	assert_int_equal(l.n, 1);

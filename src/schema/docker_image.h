@@ -61,7 +61,7 @@ JSON_STRUCT(docker_image_metadata, DOCKER_IMAGE_METADATA_FIELDS)
 	F(T, PTR,  config,           "Config",          0, docker_image_config)
 JSON_STRUCT(docker_image_inspect, DOCKER_IMAGE_INSPECT_FIELDS)
 
-/* shared_size and containers are -1 where they were not computed */
+/* shared_size and containers are -1 where they were not computed; old_: null, not [], where there are none */
 #define DOCKER_IMAGE_SUMMARY_FIELDS(F, T) \
 	F(T, INT,  containers,   "Containers",  0, none) \
 	F(T, INT,  created,      "Created",     0, none) \
@@ -70,8 +70,10 @@ JSON_STRUCT(docker_image_inspect, DOCKER_IMAGE_INSPECT_FIELDS)
 	F(T, STR,  parent_id,    "ParentId",    0, none) \
 	F(T, RAW,  descriptor,   "Descriptor",  OMIT_EMPTY | SINCE(48), none) \
 	F(T, RAW,  manifests,    "Manifests",   OMIT_EMPTY | SINCE(47), none) \
-	F(T, STRV, repo_digests, "RepoDigests", 0, none) \
-	F(T, STRV, repo_tags,    "RepoTags",    0, none) \
+	F(T, STRV, repo_digests, "RepoDigests", SINCE(43), none) \
+	F(T, STRV, old_repo_digests, "RepoDigests", NULL_EMPTY | UNTIL(42), none) \
+	F(T, STRV, repo_tags,    "RepoTags",    SINCE(43), none) \
+	F(T, STRV, old_repo_tags, "RepoTags",   NULL_EMPTY | UNTIL(42), none) \
 	F(T, INT,  shared_size,  "SharedSize",  0, none) \
 	F(T, INT,  size,         "Size",        0, none) \
 	F(T, INT,  virtual_size, "VirtualSize", OMIT_EMPTY | UNTIL(43), none)

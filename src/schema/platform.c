@@ -138,6 +138,9 @@ static bool known_os(const char *s)
 	return false;
 }
 
+/* as dockerd quotes its regular expression */
+static const char os_pattern[] = "^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%-]*)((?:\\\\+[A-Za-z0-9_.%-]+)*)\\\\))?$";
+
 static int one_word(const char *text, const char *s, struct oci_platform *ret, struct err *e)
 {
 	platform_here(ret);
@@ -156,35 +159,55 @@ static int one_word(const char *text, const char *s, struct oci_platform *ret, s
 	return 0;
 }
 
+/* At most four parts: the last one keeps its slashes. */
+static void split(const char *s, struct strv *ret)
+{
+	for (size_t n = 0;; s += n + 1) {
+		n = ret->n < 3 ? strcspn(s, "/") : strlen(s);
+		strv_push(ret, xstrndup(s, n));
+		if (!s[n])
+			return;
+	}
+}
+
+/* "windows(10.0)": the version is read over. */
+static char *os_name(const char *part)
+{
+	size_t n = strcspn(part, "(");
+	AUTO_FREE char *name = xstrndup(part, n);
+
+	return word(name) && !strchr(name, '.') && (!part[n] || str_ends(part, ")")) ? TAKE_PTR(name) : NULL;
+}
+
 int platform_parse(const char *text, struct oci_platform *ret, struct err *e)
 {
 	AUTO_STRV struct strv parts = { 0 };
-	size_t slashes = 0;
+	AUTO_FREE char *os = NULL;
 
 	if (str_empty(text)) {
 		platform_here(ret);
 		return 0;
 	}
-	for (const char *p = text; *p; p++)
-		slashes += *p == '/';
-	strv_split(&parts, text, "/");
-	for (size_t i = 0; i < parts.n; i++)
-		if (!word(parts.v[i]))
-			return err_set(
-				e, ERR_INVALID,
-				"\"%s\" is an invalid component of \"%s\": platform specifier component must match "
-				"\"^[A-Za-z0-9_.-]+$\": invalid argument",
-				parts.v[i], text);
-	if (parts.n != slashes + 1)
+	if (strchr(text, '*'))
+		return err_set(e, ERR_INVALID, "\"%.200s\": wildcards not yet supported: invalid argument", text);
+	split(text, &parts);
+	os = os_name(parts.v[0]);
+	if (!os)
 		return err_set(e, ERR_INVALID,
-			       "\"\" is an invalid component of \"%s\": platform specifier component must match "
-			       "\"^[A-Za-z0-9_.-]+$\": invalid argument",
-			       text);
+			       "\"%.200s\" is an invalid OS component of \"%.200s\": OSAndVersion specifier component "
+			       "must match \"%s\": invalid argument",
+			       parts.v[0], text, os_pattern);
+	for (size_t i = 1; i < parts.n; i++)
+		if (!word(parts.v[i]))
+			return err_set(e, ERR_INVALID,
+				       "\"%.200s\" is an invalid component of \"%.200s\": platform specifier component "
+				       "must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
+				       parts.v[i], text);
 	if (parts.n > 3)
-		return err_set(e, ERR_INVALID, "\"%s\": cannot parse platform specifier: invalid argument", text);
+		return err_set(e, ERR_INVALID, "\"%.200s\": cannot parse platform specifier: invalid argument", text);
 	if (parts.n == 1)
-		return one_word(text, parts.v[0], ret, e);
-	*ret = (struct oci_platform){ .os = xstrdup(parts.v[0]),
+		return one_word(text, os, ret, e);
+	*ret = (struct oci_platform){ .os = TAKE_PTR(os),
 				      .architecture = xstrdup(parts.v[1]),
 				      .variant = parts.n == 3 ? xstrdup(parts.v[2]) : NULL };
 	platform_normalise(ret);

@@ -48,6 +48,7 @@ static void test_names_are_normalised(void **state)
 	assert_parsed("linux/armel", "linux/arm/v6");
 	assert_parsed("arm64", "linux/arm64");
 	assert_parsed("linux/i386", "linux/386");
+	assert_parsed("windows(10.0)/amd64", "windows/amd64");
 }
 
 static void test_nonsense_is_refused(void **state)
@@ -57,6 +58,14 @@ static void test_nonsense_is_refused(void **state)
 	assert_parsed("linux/a b",
 		      "\"a b\" is an invalid component of \"linux/a b\": platform specifier component must match "
 		      "\"^[A-Za-z0-9_.-]+$\": invalid argument");
+	assert_parsed("a/b/c/d/e",
+		      "\"d/e\" is an invalid component of \"a/b/c/d/e\": platform specifier component must match "
+		      "\"^[A-Za-z0-9_.-]+$\": invalid argument");
+	assert_parsed("linux/*", "\"linux/*\": wildcards not yet supported: invalid argument");
+	assert_parsed("a b",
+		      "\"a b\" is an invalid OS component of \"a b\": OSAndVersion specifier component must match "
+		      "\"^([A-Za-z0-9_-]+)(?:\\\\(([A-Za-z0-9_.%-]*)((?:\\\\+[A-Za-z0-9_.%-]+)*)\\\\))?$\": invalid "
+		      "argument");
 }
 
 static void test_older_variants_serve_in_order(void **state)
