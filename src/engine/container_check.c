@@ -255,7 +255,8 @@ static int check_modes(const struct docker_host_config *h, struct err *e)
 		r = mode_is("cgroup namespace", h->cgroupns_mode, cgroupns, e);
 	if (r == 0)
 		r = mode_is("userns", h->userns_mode, userns, e);
-	if (r == 0 && !str_empty(h->runtime) && !streq(h->runtime, "runc") && !streq(h->runtime, "hoy"))
+	if (r == 0 && !str_empty(h->runtime) && !streq(h->runtime, "runc") && !streq(h->runtime, "hoy") &&
+	    !streq(h->runtime, "io.containerd.runc.v2"))
 		r = err_set(e, ERR_INVALID, "unknown or invalid runtime name: %s", h->runtime);
 	return r;
 }

@@ -442,6 +442,8 @@ void container_limits(const struct docker_host_config *h, struct oci_resources *
 	set_if(&r->memory.limit, h->memory);
 	set_if(&r->memory.reservation, h->memory_reservation);
 	set_if(&r->memory.swap, h->memory_swap);
+	if (act_cgroup_version() == ACT_CGROUP_V1) /* the new ones count it with the rest */
+		set_if(&r->memory.kernel_tcp, h->kernel_memory_tcp);
 	if (h->memory_swappiness.set && h->memory_swappiness.v >= 0)
 		r->memory.swappiness = h->memory_swappiness;
 	if (h->oom_kill_disable.set && h->oom_kill_disable.v)

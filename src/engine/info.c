@@ -113,10 +113,33 @@ static void storage(struct engine *en, struct docker_info *r)
 			  others.v[i], r->driver);
 }
 
+/* Docker Hub, and the registries of this machine, which need no TLS. */
+static void registry(struct docker_info *r)
+{
+	__typeof__(r->registry_config) c = xcalloc(1, sizeof *c);
+	__typeof__(c->index_configs.v) hub = VEC_ADD(&c->index_configs);
+
+	hub->key = xstrdup("docker.io");
+	hub->val.name = xstrdup("docker.io");
+	hub->val.official = hub->val.secure = true;
+	strv_add(&c->insecure_cidrs, "::1/128");
+	strv_add(&c->insecure_cidrs, "127.0.0.0/8");
+	r->registry_config = c;
+}
+
+/* Only the old cgroups can. */
+static bool kernel_limits(const char *file)
+{
+	AUTO_FREE char *path = path_join("/sys/fs/cgroup/memory", file);
+
+	return act_cgroup_version() == ACT_CGROUP_V1 && access(path, F_OK) == 0;
+}
+
 int engine_info(struct engine *en, struct docker_info *r, struct err *e UNUSED)
 {
 	static const char *const logs[] = { "json-file", "none" };
 	static const char *const networks[] = { "bridge", "host", "null" };
+	static const char *const runtimes[] = { "io.containerd.runc.v2", "runc" }; /* clients' names for hoy's own */
 	struct utsname u = { 0 };
 	char when[TIME_TEXT_MAX], name[256] = "";
 
@@ -134,6 +157,8 @@ int engine_info(struct engine *en, struct docker_info *r, struct err *e UNUSED)
 		strv_add(&r->plugins.log, logs[i]);
 	r->memory_limit = r->swap_limit = r->cpu_cfs_period = r->cpu_cfs_quota = r->cpu_shares = r->cpu_set =
 		r->pids_limit = true;
+	r->kernel_memory = kernel_limits("memory.kmem.limit_in_bytes");
+	r->kernel_memory_tcp = kernel_limits("memory.kmem.tcp.limit_in_bytes");
 	r->oom_kill_disable = act_cgroup_version() == ACT_CGROUP_V1;
 	r->ipv4_forwarding = ip_forwards();
 	r->debug = en->config.debug;
@@ -155,12 +180,16 @@ int engine_info(struct engine *en, struct docker_info *r, struct err *e UNUSED)
 	r->name = xstrdup(name);
 	strv_copy(&r->labels, &en->config.labels);
 	r->server_version = xstrdup(HOY_VERSION);
-	{
+	for (size_t i = 0; i < ARRAY_LEN(runtimes); i++) {
 		__typeof__(r->runtimes.v) row = VEC_ADD(&r->runtimes);
 
-		row->key = xstrdup("runc"); /* the name that clients ask for; it is hoy's own */
+		row->key = xstrdup(runtimes[i]);
 		row->val.path = xstrdup("hoy-shim");
 	}
+	r->runc_commit.id = xstrdup(HOY_VERSION);
+	r->runc_commit.expected = xstrdup(HOY_VERSION);
+	r->init_commit.id = xstrdup(HOY_VERSION);
+	registry(r);
 	r->default_runtime = xstrdup("runc");
 	r->swarm.local_node_state = xstrdup("inactive");
 	r->live_restore_enabled = true;
@@ -196,7 +225,10 @@ int engine_version(struct engine *en UNUSED, struct docker_version *r, struct er
 	c->version = xstrdup(HOY_VERSION);
 	strmap_set(&c->details, "ApiVersion", API_VERSION);
 	strmap_set(&c->details, "Arch", r->arch);
+	strmap_set(&c->details, "BuildTime", "");
 	strmap_set(&c->details, "Experimental", "false");
+	strmap_set(&c->details, "GitCommit", "");
+	strmap_set(&c->details, "GoVersion", "");
 	strmap_set(&c->details, "KernelVersion", u.release);
 	strmap_set(&c->details, "MinAPIVersion", API_VERSION_MIN);
 	strmap_set(&c->details, "Os", "linux");

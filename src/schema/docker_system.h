@@ -17,6 +17,8 @@ JSON_STRUCT(docker_plugins, DOCKER_PLUGINS_FIELDS)
 	F(T, BOOL, secure,   "Secure",   0, none)
 JSON_STRUCT(docker_index_info, DOCKER_INDEX_INFO_FIELDS)
 #define DOCKER_REGISTRY_CONFIG_FIELDS(F, T) \
+	F(T, STRV, nondistributable_cidrs, "AllowNondistributableArtifactsCIDRs",     NULL_EMPTY | UNTIL(48), none) \
+	F(T, STRV, nondistributable_hosts, "AllowNondistributableArtifactsHostnames", NULL_EMPTY | UNTIL(48), none) \
 	F(T, DICT, index_configs,  "IndexConfigs",          0, docker_index_info) \
 	F(T, STRV, insecure_cidrs, "InsecureRegistryCIDRs", 0, none) \
 	F(T, STRV, mirrors,        "Mirrors",               NULL_EMPTY, none)
