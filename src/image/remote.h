@@ -23,7 +23,10 @@ struct remote_config {
 	const char *http_proxy, *https_proxy, *no_proxy; /* NULL = none */
 	const char *user_agent;
 	unsigned parallel; /* transfers at a time and session; 0 = 3, as Docker */
-	unsigned attempts; /* per request; 0 = 5, as Docker's --max-download-attempts */
+	unsigned
+		attempts; /* per request, and of a blob without any progress; 0 = 5, as Docker's --max-download-attempts */
+	unsigned stall_s;    /* seconds without a byte after which a connection is given up; 0 = 60 */
+	unsigned backoff_ms; /* before the second attempt, doubled for each further one; 0 = 500 */
 };
 
 struct remote_auth { /* of X-Registry-Auth, or of a login; NULL fields where not given */
@@ -41,6 +44,7 @@ struct remote_opts {
 	void *ctx;
 };
 struct remote;
+/* The worker dies with the calling thread, which therefore has to be the one that closes it. */
 int remote_open(const struct remote_opts *o, struct remote **ret, struct err *e);
 void remote_cancel(struct remote *r);
 void remote_close(struct remote *r); /* ends the worker; no call may be running; NULL is fine */

@@ -74,7 +74,8 @@ int fd_nonblock(int fd, bool on);
 enum sandbox_flags {
 	SANDBOX_NO_NETWORK = 1, /* new empty network namespace */
 	SANDBOX_ROOT = 2, /* pivot_root onto root_fd's directory, the old root detached; mounted nodev,nosuid,noexec */
-	SANDBOX_SECCOMP = 4, /* deny list: exec, ptrace, mount, namespaces, bpf, keyctl, modules, sockets, ... */
+	SANDBOX_NEW_ROOT = 8, /* the same with a mount of our own that is not attached yet (fsmount): root_fd */
+	SANDBOX_SECCOMP = 4,  /* deny list: exec, ptrace, mount, namespaces, bpf, keyctl, modules, sockets, ... */
 };
 struct sandbox {
 	unsigned flags;

@@ -16,13 +16,14 @@
 #endif
 
 /* ---- root ---- */
-static int enter_root(int root_fd)
+static int enter_root(int root_fd, bool attached)
 {
 	/* private: a clone of a shared mount (systemd makes all of them so) is shared, and pivot_root refuses that */
 	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_NODEV | K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NOEXEC,
 				     .propagation = MS_PRIVATE };
 	/* cloned before unshare: afterwards root_fd belongs to a foreign mount namespace */
-	AUTO_FD int tree = sys_open_tree(root_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	AUTO_FD int tree = attached ? sys_open_tree(root_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+				    : fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
 
 	if (tree < 0 || sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
 		return -errno;
@@ -211,7 +212,7 @@ int sandbox_enter(const struct sandbox *s, struct err *e)
 		return err_sys(e, r < 0 ? r : -errno, "sandbox: setting limits");
 	if (s->flags & SANDBOX_NO_NETWORK && unshare(CLONE_NEWNET) < 0)
 		return err_sys(e, -errno, "sandbox: new network namespace");
-	if (s->flags & SANDBOX_ROOT && (r = enter_root(s->root_fd)) < 0)
+	if (s->flags & (SANDBOX_ROOT | SANDBOX_NEW_ROOT) && (r = enter_root(s->root_fd, s->flags & SANDBOX_ROOT)) < 0)
 		return err_sys(e, r, "sandbox: changing the root");
 	if ((r = drop_caps(s->keep_caps)) < 0)
 		return err_sys(e, r, "sandbox: dropping capabilities");

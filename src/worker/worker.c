@@ -1,6 +1,7 @@
 /* worker.c - the frame of every verb: read the request, lock ourselves in, work, answer. */
 #include "worker/worker.h"
 #include "base/kernel.h"
+#include "registry/registry.h"
 #include "store/worker_call.h"
 
 #include <fcntl.h>
@@ -107,9 +108,10 @@ int worker_main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	struct msg req = { 0 };
 	struct job j = { .req = &req, .input = -1, .target = -1, .list = -1 };
+	bool registry = argc == 2 && streq(argv[1], "registry"); /* a session, not one job */
 	int r;
 
-	if (!v || fcntl(WORKER_SOCKET, F_GETFD) < 0) {
+	if ((!v && !registry) || fcntl(WORKER_SOCKET, F_GETFD) < 0) {
 		(void)fprintf(stderr, "hoy-worker is started by hoyd and is of no use by itself.\n");
 		return 2;
 	}
@@ -118,6 +120,8 @@ int worker_main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)fcntl(WORKER_SOCKET, F_SETFD, FD_CLOEXEC);
 	(void)umask(0);
+	if (registry)
+		return registry_main(WORKER_SOCKET);
 	r = msg_recv(WORKER_SOCKET, &req);
 	if (r <= 0)
 		return 3; /* hoyd is gone */
