@@ -7,9 +7,14 @@
 #include "base/kernel.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+
+#ifndef XATTR_LIST_MAX
+#define XATTR_LIST_MAX 65536
+#endif
 
 const struct apply_budget apply_budget_default = {
 	.entries = 10000000,
@@ -72,6 +77,7 @@ struct apply {
 	struct tar *tar;
 	struct recipe *recipe; /* or NULL */
 	bool linked; /* the directory looked up last has a symlink on its way: its path may lead elsewhere later */
+	struct seen seen; /* whole_tree: what this archive brought */
 };
 
 static void forget_dirs(struct apply *a)
@@ -176,7 +182,8 @@ static int parent_of(struct apply *a, char *path, const char **ret_base)
 /* ---- one entry ---- */
 static void make_opaque(struct apply *a, const char *path)
 {
-	strv_add(&a->res->opaque, path);
+	if (!a->budget.whole_tree)
+		strv_add(&a->res->opaque, path);
 }
 
 static bool is_whiteout(const struct stat *st)
@@ -218,12 +225,23 @@ static int replace(struct apply *a, char *path, int *dir, const char **base, boo
 	return r;
 }
 
-static bool xattr_wanted(const char *name)
+bool xattr_wanted(const char *name)
 {
 	/* trusted.* is hoyd's (overlay), other security.* belongs to the host's policy; user.overlay.* would be overlay's too */
 	return streq(name, "security.capability") || streq(name, "system.posix_acl_access") ||
 	       streq(name, "system.posix_acl_default") ||
 	       (str_after(name, "user.") && !str_after(name, "user.overlay."));
+}
+
+static int drop_xattrs(int fd)
+{
+	AUTO_FREE char *names = xmalloc(XATTR_LIST_MAX);
+	ssize_t n = flistxattr(fd, names, XATTR_LIST_MAX);
+
+	for (const char *p = names; n > 0 && p < names + n; p += strlen(p) + 1)
+		if (xattr_wanted(p) && fremovexattr(fd, p) < 0 && errno != ENODATA)
+			return -errno;
+	return 0;
 }
 
 int apply_xattrs(int fd, const struct tar_xattr *v, size_t n)
@@ -450,6 +468,43 @@ static int put(struct apply *a, const struct tar_entry *t, char *path, struct er
 
 /* ---- whiteouts ---- */
 #define WHITEOUT ".wh."
+/* In a whole tree: deletes what layers below have at path (below it, for opaque), and leaves what this archive brought. */
+static int delete_lower(struct apply *a, const char *path, bool below, int depth)
+{
+	AUTO_FREE char *way = xstrdup(path);
+	AUTO_STRV struct strv names = { 0 };
+	char *slash = strrchr(way, '/');
+	AUTO_FD int dir = -1;
+	struct stat st;
+	int r;
+
+	if (depth > TAR_NAME_MAX / 2)
+		return -ELOOP;
+	if (slash)
+		*slash = 0;
+	if (!below && !seen_has(&a->seen, path)) {
+		dir = dir_lookup(a, slash ? way : "");
+		r = dir < 0 ? dir : dir_remove(dir, slash ? slash + 1 : path);
+		return r == -ENOENT ? 0 : r;
+	}
+	dir = open_in_root(a->root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (dir < 0 || fstat(dir, &st) < 0) /* no directory: then it is a file that this archive brought */
+		return 0;
+	r = dir_list(dir, ".", &names);
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		AUTO_FREE char *sub = *path ? path_join(path, names.v[i]) : xstrdup(names.v[i]);
+
+		r = delete_lower(a, sub, false, depth + 1);
+	}
+	return r;
+}
+
+static int whiteout_whole(struct apply *a, const char *path, bool below)
+{
+	forget_dirs(a); /* directories that we know may go */
+	return delete_lower(a, path, below, 0);
+}
+
 /* 1 = it was one */
 static int take_whiteout(struct apply *a, char *path, struct err *e)
 {
@@ -464,6 +519,11 @@ static int take_whiteout(struct apply *a, char *path, struct err *e)
 	if (streq(name, ".wh..opq")) {
 		AUTO_FREE char *way = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 
+		if (a->budget.whole_tree) {
+			int r = whiteout_whole(a, way, true);
+
+			return r < 0 ? r : 1;
+		}
 		dir = dir_of(a, way);
 		if (dir < 0)
 			return dir;
@@ -475,6 +535,13 @@ static int take_whiteout(struct apply *a, char *path, struct err *e)
 		return 1; /* aufs' own bookkeeping */
 	if (!*name || streq(name, ".") || streq(name, ".."))
 		return refuse(path, "whiteout of no name", e);
+	if (a->budget.whole_tree) {
+		AUTO_FREE char *way = xstrndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+		AUTO_FREE char *full = xasprintf("%s%s", way, name);
+		int r = whiteout_whole(a, full, false);
+
+		return r < 0 ? r : 1;
+	}
 	dir = parent_of(a, path, &base);
 	if (dir < 0)
 		return dir;
@@ -505,8 +572,11 @@ static int apply_entry(struct apply *a, const struct tar_entry *t, struct err *e
 		return err_set(e, ERR_INVALID, "archive has more than %llu entries",
 			       (unsigned long long)a->budget.entries);
 	r = take_whiteout(a, path, &mine);
-	if (r == 0)
+	if (r == 0) {
+		if (a->budget.whole_tree)
+			seen_add(&a->seen, path);
 		r = put(a, t, path, &mine);
+	}
 	if (r >= 0)
 		return 0;
 	if (mine.kind) {
@@ -537,6 +607,10 @@ static int finish_dirs(struct apply *a, struct err *e)
 			r = -errno;
 		if (r == 0 && fchmod(fd, l->mode) < 0)
 			r = -errno;
+		if (r == 0 &&
+		    a->budget
+			    .whole_tree) /* a copy of a lower layer's directory, perhaps: its attributes are not ours */
+			r = drop_xattrs(fd);
 		if (r == 0)
 			r = apply_xattrs(fd, l->xattrs, l->n_xattrs);
 		if (r == 0 && futimens(fd, times) < 0)
@@ -604,6 +678,7 @@ int archive_apply_recipe(struct source *src, int root, const struct apply_budget
 	tar_free(a.tar);
 	forget_dirs(&a);
 	late_dirs_done(&a.late);
+	free(a.seen.v);
 	if (r < 0) {
 		apply_result_done(&res);
 		return r;

@@ -19,3 +19,13 @@ struct late_dirs {
 int late_dirs_add(struct late_dirs *l, const char *path, const struct tar_entry *t, struct err *e);
 void late_dirs_done(struct late_dirs *l);
 int apply_xattrs(int fd, const struct tar_xattr *v, size_t n);
+bool xattr_wanted(const char *name); /* may be set for an image */
+
+/* Paths that an archive brought, and the directories above them (seen.c): their hashes, so that ten million cost 160 MB at most. Two
+ * paths with one hash would keep a file that a whiteout means: an archive can only do that to itself. */
+struct seen {
+	uint64_t *v; /* open addressing; 0 = free */
+	size_t n, cap;
+};
+void seen_add(struct seen *s, const char *path); /* clean, relative */
+bool seen_has(const struct seen *s, const char *path);

@@ -102,6 +102,9 @@ int tar_drain(struct tar *t, struct err *e); /* what stands behind the archive's
 struct apply_budget {
 	uint64_t entries, devices;
 	int64_t bytes; /* of file contents */
+	/* root holds the tree of the layers below: whiteouts delete from it (never what this archive brought itself), links may lead
+	 * to it, and nothing is marked opaque */
+	bool whole_tree;
 };
 extern const struct apply_budget apply_budget_default;
 struct recipe;
@@ -117,3 +120,12 @@ int archive_apply(struct source *src, int root, const struct apply_budget *b, st
 /* The same, writing how to make the archive again (recipe.h; NULL is fine). Reads src to its end. */
 int archive_apply_recipe(struct source *src, int root, const struct apply_budget *b, struct recipe *recipe,
 			 struct apply_result *ret, struct err *e);
+
+/* ---- copying a tree (copy.c) ---- */
+struct copy_result {
+	uint64_t entries, cloned; /* cloned: files that share their blocks with the original */
+	int64_t bytes;            /* that were really copied */
+};
+/* Copies all below from into to, with everything that an image can say of a file: owners, modes, times, attributes, hard links,
+ * devices, holes. What is there already stays as it is, directories are merged. The root's own attributes only where as_root. */
+int archive_copy(int from, int to, bool as_root, struct copy_result *ret, struct err *e);

@@ -341,6 +341,7 @@ int container_create(struct engine *en, const char *name, const char *platform,
 	rec.id = xstrdup(id);
 	rec.name = xstrdup(reserved);
 	rec.created_ns = time_now_ns();
+	rec.driver = xstrdup(store_driver(en->store));
 	r = build_record(en, req, image, &rec, e);
 	if (r == 0)
 		r = make_folder(en, id, e);

@@ -193,7 +193,8 @@ int container_inspect(struct engine *en, const char *ref, bool size, struct dock
 	rw = xstrdup(rec->rw_layer);
 	pthread_mutex_unlock(&c->lock);
 	r->graph_driver.name = xstrdup(store_driver(en->store));
-	strmap_set(&r->graph_driver.data, "ID", c->id);
+	if (!store_whole_trees(en->store))
+		strmap_set(&r->graph_driver.data, "ID", c->id);
 	k = store_graph_data(en->store, rw, NULL, &r->graph_driver.data, e);
 	if (k == 0 && size) {
 		int64_t n = 0;

@@ -53,6 +53,7 @@ JSON_STRUCT(container_mount, CONTAINER_MOUNT_FIELDS)
 	F(T, STR,  image,       "Image",       0, none)  /* image id */    \
 	F(T, STR,  top,         "TopLayer",    OMIT_EMPTY, none)           \
 	F(T, STR,  rw_layer,    "RWLayer",     0, none)                    \
+	F(T, STR,  driver,      "Driver",      OMIT_EMPTY, none) /* storage driver; none = overlay2 */ \
 	F(T, LIST, mounts,      "Mounts",      0, container_mount)         \
 	F(T, PTR,  endpoint,    "Endpoint",    OMIT_EMPTY, net_endpoint)   \
 	F(T, STR,  sandbox_id,  "SandboxID",   OMIT_EMPTY, none)  /* what clients call the endpoint's namespace */ \

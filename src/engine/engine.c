@@ -5,6 +5,7 @@
 #include "engine/image_glue.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 /* ---- callbacks into the database ---- */
@@ -78,6 +79,30 @@ static int open_folders(struct engine *en, struct err *e)
 	return r;
 }
 
+/* Its root is made of layers that are not ours now: kept for the day when that driver is back, as dockerd does. One that runs is a
+ * reason to stop here: nobody could stop it any more. */
+static int of_other_driver(struct engine *en, const struct container_record *rec, struct err *e)
+{
+	const char *driver = str_empty(rec->driver) ? "overlay2" : rec->driver;
+	AUTO_FREE char *socket = xasprintf("%s.sock", rec->id);
+	AUTO_FD int shim = -1;
+
+	if (streq(driver, store_driver(en->store)))
+		return 0;
+	if (rec->state.running)
+		shim = sock_connect(en->shims_fd, socket, SOCK_SEQPACKET);
+	if (shim >= 0)
+		return err_set(
+			e, ERR_CONFLICT,
+			"container %.12s (%s) still runs, and was created with storage driver %s: start hoyd with "
+			"--storage-driver %s and stop it before changing to %s",
+			rec->id, rec->name, driver, driver, store_driver(en->store));
+	log_warn("container %.12s: not restoring container because it was created with another storage driver (%s)",
+		 rec->id, driver);
+	strv_add(&en->foreign, rec->id);
+	return 1;
+}
+
 static int load_container(void *ctx, const char *key, const char *text, struct err *e)
 {
 	struct engine *en = ctx;
@@ -87,6 +112,11 @@ static int load_container(void *ctx, const char *key, const char *text, struct e
 
 	if (r < 0)
 		return err_wrap(e, r, "record of container %s", key);
+	r = of_other_driver(en, &rec, e);
+	if (r != 0) {
+		json_done(&container_record_type, &rec);
+		return r < 0 ? r : 0;
+	}
 	rec.state.removing = false; /* a removal that was cut short can be asked for again */
 	c = container_new(en, &rec);
 	container_insert(en, c);
@@ -111,6 +141,8 @@ static void sweep_folders(struct engine *en)
 	for (size_t i = 0; i < names.n; i++) {
 		struct container *c = NULL;
 
+		if (strv_has(&en->foreign, names.v[i]))
+			continue;
 		if (container_find(en, names.v[i], &c, NULL) == 0 && streq(c->id, names.v[i])) {
 			container_unref(c);
 			continue;
@@ -315,6 +347,7 @@ void engine_close(struct engine *en)
 		exec_free(en->execs[i]);
 	free(en->execs);
 	strv_done(&en->reserved_names);
+	strv_done(&en->foreign);
 	net_close(en->net);
 	volumes_free(en->volumes);
 	images_close(en->images);

@@ -46,6 +46,7 @@ struct engine {
 	struct container **containers; /* newest first */
 	size_t n;
 	struct strv reserved_names; /* lock: being created or renamed to */
+	struct strv foreign;        /* containers of another storage driver: kept, not shown. Set at start only */
 	struct exec **execs;
 	size_t n_execs;
 	pthread_cond_t exec_changed; /* with lock: an exec's state changed */

@@ -90,8 +90,19 @@ void store_rw_remove(struct store *s, const char *name)
 int store_rw_size(struct store *s, const char *name, int64_t *ret, struct err *e)
 {
 	AUTO_FREE char *path = path_join(name, "diff");
-	int r = tree_size(s->layers, path, ret);
+	int r;
 
+	if (s->driver->whole_trees) {
+		struct store_diff d = { .tree = -1, .base = -1 };
+
+		r = store_rw_diff(s, name, &d, e);
+		if (r < 0)
+			return r;
+		r = tree_changed_size(&d, ret);
+		store_diff_done(&d);
+	} else {
+		r = tree_size(s->layers, path, ret);
+	}
 	return r < 0 ? err_sys(e, r, "measuring a container's layer") : 0;
 }
 

@@ -48,18 +48,20 @@ int verb_unpack(struct job *j, struct err *e)
 				      &decomp_budget_default);
 	int recipe_fd = msg_take_fd(j->req, 2);
 	struct recipe *recipe = recipe_fd < 0 ? NULL : recipe_new(recipe_fd);
+	struct apply_budget budget = apply_budget_default;
 	struct pipe_source *p = NULL;
 	struct apply_result res = { 0 };
 	struct decomp_sums sums = { 0 };
 	const char *diff_id = NULL;
 	int r;
 
-	if (form != WORKER_FORM_OVERLAY)
+	if (form != WORKER_FORM_OVERLAY && form != WORKER_FORM_WHOLE)
 		return err_set(e, ERR_NOT_IMPLEMENTED, "this hoy-worker cannot make layers of form %u", form);
 	r = pipe_source_new(d, &p, e);
 	if (r < 0)
 		return r;
-	r = archive_apply_recipe(pipe_source_src(p), j->target, &apply_budget_default, recipe, &res, e);
+	budget.whole_tree = form == WORKER_FORM_WHOLE;
+	r = archive_apply_recipe(pipe_source_src(p), j->target, &budget, recipe, &res, e);
 	if (r < 0)
 		return what ? err_wrap(e, r, "%s", what) : r;
 	diff_id = pipe_source_digest(p, e);

@@ -14,6 +14,7 @@ static const struct verb verbs[] = {
 	{ "unpack", WORKER_UNPACK, WORKER_UNPACKED, verb_unpack },
 	{ "pack", WORKER_PACK, WORKER_PACKED, verb_pack },
 	{ "load", WORKER_SPOOL, WORKER_SPOOLED, verb_spool },
+	{ "copy", WORKER_COPY, WORKER_COPIED, verb_copy },
 };
 
 enum { /* linux/capability.h */

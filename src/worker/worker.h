@@ -24,3 +24,4 @@ void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not l
 int verb_unpack(struct job *j, struct err *e);
 int verb_pack(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
+int verb_copy(struct job *j, struct err *e);
