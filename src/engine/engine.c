@@ -302,6 +302,8 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	if (r == 0)
 		r = db_each(en->db, DB_VOLUMES, load_volume, en, e);
 	if (r == 0)
+		volumes_sweep(en->volumes);
+	if (r == 0)
 		r = open_network(en, e);
 	if (r == 0)
 		r = load_containers(en, e);

@@ -21,9 +21,9 @@ static int save(void *ctx UNUSED, const char *name UNUSED, const char *json, str
 	return 0;
 }
 
-static int forget(void *ctx UNUSED, const char *name UNUSED, struct err *e UNUSED)
+static int forget(void *ctx UNUSED, const char *name UNUSED, struct err *e)
 {
-	return 0;
+	return refuse ? err_set(e, ERR_SYSTEM, "disk full") : 0;
 }
 
 static const struct volume_store store = { .save = save, .remove = forget };
@@ -96,6 +96,58 @@ static void test_removed_with_its_files(void **state)
 	assert_int_equal(volume_remove(*state, "gone", NULL), -ENOENT);
 }
 
+static bool there(const char *path)
+{
+	AUTO_FREE char *full = path_join(folder, path);
+	struct stat st;
+
+	return stat(full, &st) == 0;
+}
+
+static void make(const char *path)
+{
+	AUTO_FREE char *full = path_join(folder, path);
+
+	assert_int_equal(dir_make(AT_FDCWD, full, 0755), 0);
+}
+
+static void test_what_a_crash_cut_short_is_finished_or_undone(void **state)
+{
+	struct volume_record v = { 0 };
+
+	assert_int_equal(volume_create(*state, &(struct volume_req){ .name = "made" }, &v, NULL), 0);
+	json_done(&volume_record_type, &v);
+	make(".new/never-recorded/_data");
+	make(".gone/record-removed/_data");
+	make("nobody-knows-whose/_data");
+	/* recorded, but not at its place yet or not any more */
+	{
+		AUTO_FREE char *from = path_join(folder, "made");
+		AUTO_FREE char *to = path_join(folder, ".gone/made");
+
+		assert_int_equal(rename(from, to), 0);
+	}
+	assert_false(there("made/_data"));
+	volumes_sweep(*state);
+	assert_true(there("made/_data"));
+	assert_true(there("nobody-knows-whose/_data")); /* data without a record may be all that a lost database left */
+	assert_false(there(".new/never-recorded") || there(".gone/record-removed") || there(".gone/made"));
+}
+
+static void test_a_record_that_cannot_be_removed_keeps_its_files(void **state)
+{
+	struct volume_record v = { 0 };
+
+	assert_int_equal(volume_create(*state, &(struct volume_req){ .name = "kept" }, &v, NULL), 0);
+	json_done(&volume_record_type, &v);
+	refuse = 1;
+	assert_true(volume_remove(*state, "kept", NULL) < 0);
+	assert_true(there("kept/_data"));
+	refuse = 0;
+	assert_int_equal(volume_remove(*state, "kept", NULL), 0);
+	assert_false(there("kept") || there(".gone/kept"));
+}
+
 static void test_records_come_back(void **state)
 {
 	struct volume_record v = { 0 };
@@ -126,6 +178,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_names_and_drivers_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_was_not_recorded_does_not_exist, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_with_its_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_crash_cut_short_is_finished_or_undone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_record_that_cannot_be_removed_keeps_its_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_records_come_back, setup, teardown),
 	};
 

@@ -9,6 +9,11 @@
 JSON_TYPE(volume_record, VOLUME_RECORD_FIELDS)
 /* clang-format on */
 
+/* A folder comes to its place after its record is committed, and leaves it before: between, it is in one of these. So a crash at any moment
+ * leaves either a record whose folder is here, or a folder here that no record owns. */
+#define COMING ".new"
+#define GOING ".gone"
+
 struct volumes {
 	pthread_mutex_t lock; /* guards v, n */
 	struct volume_record *v;
@@ -85,8 +90,12 @@ int volumes_open(const char *root_path, const struct volume_store *store, struct
 	v->store = *store;
 	v->root = xstrdup(root_path);
 	v->root_fd = r < 0 ? r : dir_open(AT_FDCWD, root_path);
-	if (v->root_fd < 0) {
-		r = v->root_fd;
+	r = MIN(v->root_fd, 0);
+	if (r == 0)
+		r = dir_make(v->root_fd, COMING, 0700);
+	if (r == 0)
+		r = dir_make(v->root_fd, GOING, 0700);
+	if (r < 0) {
 		volumes_free(v);
 		return err_sys(e, r, "making %s", root_path);
 	}
@@ -130,19 +139,54 @@ char *volume_path(struct volumes *v, const char *name)
 	return xasprintf("%s/%s/_data", v->root, name);
 }
 
-static int make_folder(struct volumes *v, const char *name, struct err *e)
+static int sync_folder(int dir, const char *path)
 {
-	AUTO_FREE char *data = xasprintf("%s/_data", name);
-	AUTO_FD int fd = -1;
-	int r = dir_make(v->root_fd, name, 0701);
+	AUTO_FD int fd = dir_open(dir, path);
+
+	return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+}
+
+static int make_folder(struct volumes *v, const char *name, const char *path, struct err *e)
+{
+	AUTO_FREE char *data = xasprintf("%s/_data", path);
+	int r = dir_make(v->root_fd, path, 0701);
 
 	if (r == 0)
 		r = dir_make(v->root_fd, data, 0755);
-	if (r == 0) {
-		fd = dir_open(v->root_fd, name);
-		r = fd < 0 ? fd : fsync(fd) < 0 || fsync(v->root_fd) < 0 ? -errno : 0;
-	}
+	if (r == 0)
+		r = sync_folder(v->root_fd, path);
+	if (r == 0)
+		r = sync_folder(v->root_fd, streq(path, name) ? "." : COMING);
 	return r < 0 ? err_sys(e, r, "making volume %s", name) : 0;
+}
+
+static bool exists(struct volumes *v, const char *path)
+{
+	struct stat st;
+
+	return fstatat(v->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void sweep(struct volumes *v, const char *between)
+{
+	AUTO_STRV struct strv names = { 0 };
+
+	if (dir_list(v->root_fd, between, &names) < 0)
+		return;
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *path = path_join(between, names.v[i]);
+
+		if (find(v, names.v[i]) && !exists(v, names.v[i]))
+			(void)renameat(v->root_fd, path, v->root_fd, names.v[i]);
+		else
+			(void)dir_remove(v->root_fd, path);
+	}
+}
+
+void volumes_sweep(struct volumes *v)
+{
+	sweep(v, COMING);
+	sweep(v, GOING);
 }
 
 static int save(struct volumes *v, const struct volume_record *rec, struct err *e)
@@ -151,6 +195,22 @@ static int save(struct volumes *v, const struct volume_record *rec, struct err *
 
 	json_write(&volume_record_type, rec, JSON_LATEST, &text);
 	return v->store.save(v->store.ctx, rec->name, strb_str(&text), e);
+}
+
+/* lock held */
+static int add(struct volumes *v, const struct volume_record *rec, struct err *e)
+{
+	AUTO_FREE char *coming = path_join(COMING, rec->name);
+	bool found = exists(v, rec->name); /* data that a lost database has left: taken as it is */
+	int r = make_folder(v, rec->name, found ? rec->name : coming, e);
+
+	if (r == 0)
+		r = save(v, rec, e);
+	if (r < 0 && !found)
+		(void)dir_remove(v->root_fd, coming);
+	if (r < 0 || found || renameat(v->root_fd, coming, v->root_fd, rec->name) == 0)
+		return r;
+	return err_sys(e, -errno, "making volume %s", rec->name);
 }
 
 int volume_create(struct volumes *v, const struct volume_req *q, struct volume_record *ret, struct err *e)
@@ -182,15 +242,11 @@ int volume_create(struct volumes *v, const struct volume_req *q, struct volume_r
 		rec.anonymous = *id != 0;
 		if (q->labels)
 			strmap_copy(&rec.labels, q->labels);
-		r = make_folder(v, name, e);
+		r = add(v, &rec, e);
 		if (r == 0)
-			r = save(v, &rec, e);
-		if (r == 0) {
 			*VEC_ADD(v) = rec;
-		} else { /* no record owns the folder */
-			(void)dir_remove(v->root_fd, name);
+		else
 			json_done(&volume_record_type, &rec);
-		}
 	}
 	if (r == 0)
 		json_copy(&volume_record_type, ret, find(v, name));
@@ -227,8 +283,20 @@ int volume_list(struct volumes *v, struct volume_record **ret_v, size_t *ret_n)
 	return 0;
 }
 
+static int put_aside(struct volumes *v, const char *name, const char *going, struct err *e)
+{
+	int r = 0;
+
+	if (exists(v, going)) /* an earlier one of that name is still on its way */
+		(void)dir_remove(v->root_fd, going);
+	if (r == 0 && renameat(v->root_fd, name, v->root_fd, going) < 0 && errno != ENOENT)
+		r = -errno;
+	return r < 0 ? err_sys(e, r, "removing volume %s", name) : 0;
+}
+
 int volume_remove(struct volumes *v, const char *name, struct err *e)
 {
+	AUTO_FREE char *going = path_join(GOING, name);
 	struct volume_record *rec, gone = { 0 };
 	int r;
 
@@ -238,7 +306,11 @@ int volume_remove(struct volumes *v, const char *name, struct err *e)
 		pthread_mutex_unlock(&v->lock);
 		return err_set(e, ERR_NOT_FOUND, "get %s: no such volume", name);
 	}
-	r = v->store.remove(v->store.ctx, name, e); /* the record first: what no record owns is removed at start */
+	r = put_aside(v, name, going, e);
+	if (r == 0)
+		r = v->store.remove(v->store.ctx, name, e);
+	if (r < 0)
+		(void)renameat(v->root_fd, going, v->root_fd, name);
 	if (r == 0) {
 		gone = *rec;
 		memmove(rec, rec + 1, (size_t)(v->v + v->n - (rec + 1)) * sizeof *rec);
@@ -247,7 +319,7 @@ int volume_remove(struct volumes *v, const char *name, struct err *e)
 	pthread_mutex_unlock(&v->lock);
 	if (r < 0)
 		return r;
-	r = dir_remove(v->root_fd, gone.name);
+	r = dir_remove(v->root_fd, going);
 	if (r < 0 && r != -ENOENT)
 		err_sys(e, r, "removing the files of volume %s", gone.name);
 	json_done(&volume_record_type, &gone);

@@ -25,6 +25,8 @@ struct volume_store {
 int volumes_open(const char *root_path, const struct volume_store *store, struct volumes **ret, struct err *e);
 void volumes_free(struct volumes *v);
 int volumes_restore(struct volumes *v, const char *json, struct err *e); /* start-up: one stored record */
+void volumes_sweep(
+	struct volumes *v); /* ... and then: creations and removals that a crash cut short are finished or undone */
 
 /* An existing volume of that name is returned as it is (Docker's rule). name NULL or "" = anonymous, 64 hex digits. */
 struct volume_req {

@@ -49,3 +49,14 @@ def settles(look, want, timeout=10):
         if have == want or time.monotonic() > end:
             return have
         time.sleep(0.1)
+
+
+def difference(have, want):
+    """What is there too much or too little, by kind."""
+    out = {}
+    for kind in want:
+        more = [x for x in have[kind] if have[kind].count(x) > want[kind].count(x)]
+        less = [x for x in want[kind] if have[kind].count(x) < want[kind].count(x)]
+        if more or less:
+            out[kind] = {"more": more, "less": less}
+    return out
