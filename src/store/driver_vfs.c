@@ -6,15 +6,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-int tree_copy(struct store *s, int from, int to, int second, bool sync, struct err *e)
+int tree_copy(struct store *s, int from, int to, struct err *e)
 {
 	AUTO_WORKER struct worker w = WORKER_NONE;
 	AUTO_STRB struct strb body = STRB_INIT;
 	AUTO_MSG struct msg m = { 0 };
-	int r;
+	int r = worker_start(s->worker, "copy", WORKER_COPY, &body, (int[]){ from, to }, 2, &w, e);
 
-	msg_put_u32(&body, sync ? WORKER_COPY_SYNC : 0);
-	r = worker_start(s->worker, "copy", WORKER_COPY, &body, (int[]){ from, to, second }, second < 0 ? 2 : 3, &w, e);
 	return r < 0 ? r : worker_answer(&w, WORKER_COPIED, &m, e);
 }
 
@@ -34,7 +32,7 @@ static int vfs_layer_make(struct store *s, int stage, const char *parent, struct
 	if (from < 0)
 		return from;
 	to = dir_open(stage, "diff");
-	return to < 0 ? err_sys(e, to, "opening a directory for a layer") : tree_copy(s, from, to, -1, false, e);
+	return to < 0 ? err_sys(e, to, "opening a directory for a layer") : tree_copy(s, from, to, e);
 }
 
 /* A copy that power can cut short must not look like a whole one: made in tmp/, synced, moved. */
@@ -48,23 +46,25 @@ int tree_rw_settle(struct store *s, const char *name, struct err *e)
 static int vfs_rw_fill(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e)
 {
 	AUTO_FREE char *path = path_join(name, "diff");
-	AUTO_FD int from = -1, init = -1, to = -1;
-	int r;
+	AUTO_FD int from = -1, to = -1;
+	int r = 0;
 
-	if (mkdirat(s->tmp, name, 0710) < 0 || mkdirat(s->tmp, path, 0755) < 0)
+	if (mkdirat(s->tmp, name, 0710) < 0 || mkdirat(s->tmp, path, 0755) < 0 || (to = dir_open(s->tmp, path)) < 0)
 		return err_sys(e, -errno, "making a container's layer");
-	r = to = dir_open(s->tmp, path);
-	if (r < 0)
-		return err_sys(e, r, "opening a container's layer");
-	r = init = plain_layer_dir(s, INIT_LAYER, e);
-	if (r >= 0 && top)
-		r = from = plain_layer_dir(s, top, e);
+	if (top) {
+		from = plain_layer_dir(s, top, e);
+		r = from < 0 ? from : tree_copy(s, from, to, e);
+	}
 	if (r < 0)
 		return r;
-	r = top ? tree_copy(s, from, to, init, true, e) : tree_copy(s, init, to, -1, true, e);
+	r = init_fill(to);
 	if (r == 0 && (uid || gid) && fchown(to, uid, gid) < 0)
-		r = err_sys(e, -errno, "making a container's layer");
-	return r < 0 ? r : tree_rw_settle(s, name, e);
+		r = -errno;
+	if (r == 0 && syncfs(to) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_sys(e, r, "making a container's layer");
+	return tree_rw_settle(s, name, e);
 }
 
 static int vfs_rw_make(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e)

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 /* In dockerd's order of preference. */
-static const struct driver *const drivers[] = { &driver_overlay, &driver_vfs };
+static const struct driver *const drivers[] = { &driver_overlay, &driver_btrfs, &driver_vfs };
 
 static const struct {
 	const char *name, *instead;

@@ -69,7 +69,7 @@ struct driver {
 	void (*status)(const struct store *s, struct strmap *ret); /* rows of `docker info`, in its order */
 	void (*close)(struct store *s);                            /* frees s->driver_data. NULL: nothing to do */
 };
-extern const struct driver driver_overlay, driver_vfs;
+extern const struct driver driver_overlay, driver_vfs, driver_btrfs;
 int driver_pick(struct store *s, const char *want,
 		struct err *e); /* drivers.c; NULL: prefers one that has data, then the first that works */
 void drivers_elsewhere(const struct store *s, struct strv *ret); /* names of other drivers that have layers here */
@@ -92,8 +92,10 @@ int layers_load(struct store *s, struct err *e);
 int init_layer_make(struct store *s, struct err *e);
 void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
 char *name_new(void);
-/* A worker copies the tree below from into the directory to, then what is missing there from second (-1: none). */
-int tree_copy(struct store *s, int from, int to, int second, bool sync, struct err *e);
+int init_fill(int root); /* what a container's root must have (mount points): made below root where it is missing */
+void subvolume_remove(int tmp, const char *name); /* tmp/<name>/diff where it is a btrfs subvolume; else nothing */
+/* A worker copies the tree below from into the directory to. */
+int tree_copy(struct store *s, int from, int to, struct err *e);
 int tree_rw_settle(struct store *s, const char *name,
 		   struct err *e); /* tmp/<name>, complete and synced, becomes a layer */
 int tree_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret, struct err *e);

@@ -23,6 +23,7 @@ static void *reap(void *arg)
 		strv_remove(&s->doomed, 0);
 		pthread_mutex_unlock(&s->reap_lock);
 
+		subvolume_remove(s->tmp, name);
 		r = dir_remove(s->tmp, name);
 		if (r < 0 && r != -ENOENT)
 			log_warn("deleting tmp/%s: %s", name, strerror(-r));

@@ -29,6 +29,42 @@ void init_layer_paths(struct strv *ret)
 	strv_add(ret, INIT_MTAB);
 }
 
+/* root may be an image's tree: every way is resolved inside of it, and what is there stays. */
+static int init_parent(int root, const char *path, const char **ret_base)
+{
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *way = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+
+	*ret_base = slash ? slash + 1 : path;
+	return open_in_root(root, way, O_PATH | O_DIRECTORY, 0);
+}
+
+int init_fill(int root)
+{
+	AUTO_STRV struct strv paths = { 0 };
+
+	init_layer_paths(&paths);
+	for (size_t i = 0; i < paths.n; i++) {
+		const char *base;
+		AUTO_FD int dir = init_parent(root, paths.v[i], &base);
+		int r;
+
+		if (dir == -ENOTDIR || dir == -ENOENT || dir == -ELOOP)
+			continue; /* the image has something else there */
+		if (dir < 0)
+			return dir;
+		if (i < ARRAY_LEN(init_dirs))
+			r = mkdirat(dir, base, 0755);
+		else if (streq(paths.v[i], INIT_MTAB))
+			r = symlinkat("/proc/mounts", dir, base);
+		else
+			r = mknodat(dir, base, S_IFREG | 0755, 0);
+		if (r < 0 && errno != EEXIST)
+			return -errno;
+	}
+	return 0;
+}
+
 int init_layer_make(struct store *s, struct err *e)
 {
 	AUTO_FD int fd = -1;
@@ -40,12 +76,8 @@ int init_layer_make(struct store *s, struct err *e)
 	r = dir_make(s->tmp, INIT_LAYER "/diff", 0755);
 	if (r == 0)
 		r = fd = dir_open(s->tmp, INIT_LAYER "/diff");
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(init_dirs); i++)
-		r = dir_make(fd, init_dirs[i], 0755);
-	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(init_files); i++)
-		r = file_write(fd, init_files[i], "", 0, 0755);
-	if (r >= 0 && symlinkat("/proc/mounts", fd, INIT_MTAB) < 0)
-		r = -errno;
+	if (r >= 0)
+		r = init_fill(fd);
 	if (r >= 0 && (syncfs(fd) < 0 || renameat(s->tmp, INIT_LAYER, s->layers, INIT_LAYER) < 0))
 		r = -errno;
 	return r < 0 ? err_sys(e, r, "making the init layer") : 0;

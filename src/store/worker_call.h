@@ -17,9 +17,7 @@ enum worker_msg {
 		3, /* "pack": str diff id, u32 enum worker_comp, [fd recipe][fd layer][fd out] -> WORKER_PACKED: a layer's archive */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
-	WORKER_COPY =
-		20, /* "copy": u32 enum worker_copy, [fd tree][fd directory][fd second tree, may be absent] -> WORKER_COPIED.
-			   * Both trees are merged into the directory; what is there already stays */
+	WORKER_COPY = 20, /* "copy": [fd tree][fd empty directory] -> WORKER_COPIED. Not synced */
 
 	/* answers */
 	WORKER_ERROR = 100, /* u32 enum err_kind, u32 errno, str sentence */
@@ -30,9 +28,8 @@ enum worker_msg {
 		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
 	WORKER_PACKED = 104,   /* str digest of what was written, i64 bytes of it */
 	WORKER_PROGRESS = 103, /* before the answer, any number of times: i64 bytes read so far */
-	WORKER_COPIED = 120, /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */
+	WORKER_COPIED = 120,   /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */
 };
-enum worker_copy { WORKER_COPY_SYNC = 1 };
 enum worker_comp { WORKER_COMP_NONE = 0, WORKER_COMP_GZIP = 1, WORKER_COMP_ZSTD = 2 };
 enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_OVERLAY =
