@@ -40,17 +40,28 @@ static const struct docker_endpoint_settings *asked_endpoint(const struct contai
 	return NULL;
 }
 
-void fill_endpoint(const struct container_record *rec, struct docker_endpoint_settings *s)
+const struct net_endpoint *shown_endpoint(const struct container_record *rec)
 {
-	const struct net_endpoint *ep = rec->endpoint;
+	return rec->state.running ? rec->endpoint : NULL;
+}
+
+const char *network_id(const struct container_record *rec)
+{
 	const struct docker_endpoint_settings *asked = asked_endpoint(rec);
 
-	if (!ep) {
-		if (asked)
-			put(&s->network_id, asked->network_id);
+	if (rec->endpoint)
+		return rec->endpoint->network_id;
+	return asked ? asked->network_id : NULL;
+}
+
+void fill_endpoint(const struct container_record *rec, struct docker_endpoint_settings *s)
+{
+	const struct net_endpoint *ep = shown_endpoint(rec);
+
+	if (!str_empty(network_id(rec)))
+		put(&s->network_id, network_id(rec));
+	if (!ep)
 		return;
-	}
-	put(&s->network_id, ep->network_id);
 	put(&s->endpoint_id, ep->id);
 	put(&s->gateway, ep->gateway);
 	put(&s->ip_address, ep->ip);
@@ -79,7 +90,7 @@ static __typeof__(((struct docker_network_settings *)NULL)->ports.v) port_entry(
 
 static void fill_network(const struct container_record *rec, struct docker_network_settings *s)
 {
-	const struct net_endpoint *ep = rec->endpoint;
+	const struct net_endpoint *ep = shown_endpoint(rec);
 	const char *name = network_name(rec);
 
 	for (size_t i = 0; ep && i < rec->config.exposed_ports.n; i++)

@@ -71,7 +71,7 @@ static char *command_text(const struct container_record *rec)
 
 static void fill_ports(const struct container_record *rec, struct docker_container_summary *r)
 {
-	const struct net_endpoint *ep = rec->endpoint;
+	const struct net_endpoint *ep = shown_endpoint(rec);
 
 	for (size_t i = 0; ep && i < ep->ports.n; i++) {
 		__typeof__(r->ports.v) p = VEC_ADD(&r->ports);
@@ -200,9 +200,7 @@ static bool has_volume(const struct container_record *rec, const char *v)
 
 static bool on_network(const struct container_record *rec, const char *v)
 {
-	const struct net_endpoint *ep = rec->endpoint;
-
-	return streq(network_name(rec), v) || (ep && (streq(ep->network, v) || str_after(ep->network_id, v)));
+	return streq(network_name(rec), v) || (network_id(rec) && str_after(network_id(rec), v));
 }
 
 static int port_parse(const char *text, uint32_t *ret, struct err *e)
