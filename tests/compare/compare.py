@@ -69,6 +69,8 @@ class Normaliser:
             return "<port>"
         if key == "Hostname" and v and v == self.machine:
             return "<machine>"
+        if key == "execDuration":
+            return "<seconds>"
         if key == "Status":
             return DURATION.sub("<duration>", v)
         if isinstance(v, str):

@@ -231,10 +231,18 @@ STATES = {
     "created": [made()], "running": [made(), verb("c", "start")], "paused": [made(), verb("c", "start"), verb("c", "pause")],
     "exited": [made(Cmd=["sh", "-c", "exit 3"]), verb("c", "start"), verb("c", "wait")], "absent": [], "failed": [made(Cmd=["/no/such"]), verb("c", "start")],
 }
+
+
+def _top(b):
+    """ps without the numbers of the moment"""
+    chance = {"PID", "PPID", "C", "STIME", "START", "TIME", "%CPU", "%MEM", "VSZ", "RSS"}
+    return {**b, "Processes": [["<moment>" if t in chance else x for t, x in zip(b["Titles"], row)] for row in b["Processes"]]} if "Processes" in b else b
+
+
 VERBS = {
     "inspect": [inspect()], "inspect size": [inspect(), get("/containers/~c/json?size=1")], "start": [post("/containers/~c/start")], "stop": [post("/containers/~c/stop?t=0")], "kill": [post("/containers/~c/kill")], "kill bad signal": [post("/containers/~c/kill?signal=NOPE"), post("/containers/~c/kill?signal=99"), post("/containers/~c/kill?signal=-1")],
     "pause": [post("/containers/~c/pause")], "unpause": [post("/containers/~c/unpause")], "restart": [post("/containers/~c/restart?t=0")], "rename": [post("/containers/~c/rename?name=~d")], "rm": [delete("/containers/~c")],
-    "rm force": [delete("/containers/~c?force=1"), inspect()], "rm link": [delete("/containers/~c?link=1")], "top": [get("/containers/~c/top"), get("/containers/~c/top?ps_args=aux"), get("/containers/~c/top?ps_args=-o%20comm")],
+    "rm force": [delete("/containers/~c?force=1"), inspect()], "rm link": [delete("/containers/~c?link=1")], "top": [get("/containers/~c/top", pick=_top), get("/containers/~c/top?ps_args=aux", pick=_top), get("/containers/~c/top?ps_args=-o%20comm", pick=_top)],
     "logs": [get("/containers/~c/logs"), get("/containers/~c/logs?stdout=1"), get("/containers/~c/logs?stdout=1&since=x"), get("/containers/~c/logs?stdout=1&tail=x"), get("/containers/~c/logs?stdout=1&until=x")], "exec": [post("/containers/~c/exec", {"Cmd": ["true"]}, save="e"), post("/containers/~c/exec", {}), post("/containers/~c/exec", {"Cmd": []})],
     "resize": [post("/containers/~c/resize?h=10&w=20"), post("/containers/~c/resize"), post("/containers/~c/resize?h=x&w=1")], "wait removed": [post("/containers/~c/wait?condition=odd")],
     "attach": [post("/containers/~c/attach?logs=0")],
