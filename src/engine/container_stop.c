@@ -166,6 +166,16 @@ static int freeze(struct container *c, bool frozen, struct err *e)
 	return r;
 }
 
+/* Before the signal is sent: what it brings about must not be told first. */
+static void tell_kill(struct container *c, int sig)
+{
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_FREE char *number = xasprintf("%d", sig);
+
+	strmap_set(&more, "signal", number);
+	container_event(c, "kill", &more);
+}
+
 /* Durable before the signal is sent. Where the disk is full the signal is sent all the same: stopping is how space is made. */
 static void note_intent(struct container *c)
 {
@@ -194,25 +204,16 @@ int container_stop_op(struct container *c, const char *signal, int64_t timeout_s
 		return 0;
 	note_intent(c);
 	/* A container that ends just now is not an error of stop. */
+	tell_kill(c, sig);
 	r = send_signal(c, sig, false, true, NULL);
 	if (r == SHIM_SILENT && timeout_s > 0) /* that was waiting too */
 		timeout_s = MAX(timeout_s - SHIM_CALL_S, (int64_t)0);
-	if (r == 0) {
-		AUTO_STRMAP struct strmap more = { 0 };
-		AUTO_FREE char *number = xasprintf("%d", sig);
-
-		strmap_set(&more, "signal", number);
-		container_event(c, "kill", &more);
-	}
 	if (!wait_ended(c, timeout_s)) {
-		AUTO_STRMAP struct strmap more = { 0 };
-
 		log_info("container %s did not end within %lld s of signal %d: killing it", c->id, (long long)timeout_s,
 			 sig);
+		tell_kill(c, SIGKILL);
 		if (send_signal(c, SIGKILL, false, true, NULL) == SHIM_SILENT)
 			(void)container_shim_kill(c, e);
-		strmap_set(&more, "signal", "9");
-		container_event(c, "kill", &more);
 		if (!wait_ended(c, KILL_WAIT_S)) {
 			(void)send_signal(c, SIGKILL, true, true, NULL);
 			if (!wait_ended(c, KILL_WAIT_S))
@@ -264,8 +265,6 @@ int container_restart(struct engine *en, const char *ref, const char *signal, in
 int container_kill(struct engine *en, const char *ref, const char *signal, struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
-	AUTO_STRMAP struct strmap more = { 0 };
-	AUTO_FREE char *number = NULL;
 	int sig = SIGKILL, own = 0;
 	bool stops;
 	int r = str_empty(signal) ? 0 : signal_parse(signal, &sig, e);
@@ -286,6 +285,7 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		pthread_mutex_unlock(&c->lock);
 		note_intent(c);
 	}
+	tell_kill(c, sig);
 	r = send_signal(c, sig, false, stops, e);
 	if (r == SHIM_SILENT && sig == SIGKILL)
 		r = container_shim_kill(c, e);
@@ -293,9 +293,6 @@ int container_kill(struct engine *en, const char *ref, const char *signal, struc
 		return err_set(e, ERR_CONFLICT, "cannot kill container: %s: container %s is not running", ref, c->id);
 	if (r < 0)
 		return err_wrap(e, r, "cannot kill container: %s", ref);
-	number = xasprintf("%d", sig);
-	strmap_set(&more, "signal", number);
-	container_event(c, "kill", &more);
 	if (sig == SIGKILL) {
 		bool paused;
 

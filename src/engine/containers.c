@@ -269,16 +269,21 @@ bool container_running(struct container *c)
 
 void container_event(struct container *c, const char *action, const struct strmap *more)
 {
+	pthread_mutex_lock(&c->lock);
+	container_event_locked(c, action, more);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void container_event_locked(struct container *c, const char *action, const struct strmap *more)
+{
 	AUTO_STRMAP struct strmap attributes = { 0 };
 	struct event ev = { .type = "container", .action = action, .id = c->id, .attributes = &attributes };
 	AUTO_FREE char *image = NULL;
 
-	pthread_mutex_lock(&c->lock);
 	strmap_copy(&attributes, &c->rec.config.labels);
 	image = xstrdup(c->rec.config.image);
 	strmap_set(&attributes, "image", image ? image : "");
 	strmap_set(&attributes, "name", c->rec.name);
-	pthread_mutex_unlock(&c->lock);
 	for (size_t i = 0; more && i < more->n; i++)
 		strmap_set(&attributes, more->v[i].k, more->v[i].v);
 	ev.from = image;

@@ -97,10 +97,11 @@ static void later(struct container *c, struct shim_link *l, int64_t seq, bool ex
 static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, int64_t flags)
 {
 	AUTO_STRMAP struct strmap more = { 0 };
-	char text[16];
+	AUTO_FREE char *exit_code = xasprintf("%d", code);
+	AUTO_FREE char *duration = NULL;
 	bool was_running, oom = flags & SHIM_EXIT_OOM, again = flags & SHIM_EXIT_AGAIN;
-	int64_t ran_s;
 
+	execs_forget_unstarted(c->en, c->id);
 	pthread_mutex_lock(&c->lock);
 	was_running = c->rec.state.running && !c->rec.state.restarting; /* the end of a wait was told when it began */
 	c->rec.state.running = c->rec.state.restarting = again;
@@ -111,19 +112,12 @@ static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, 
 	c->rec.state.finished_ns = time_ns;
 	c->rec.state.journal_seq = MAX(c->rec.state.journal_seq, seq);
 	c->exits++;
-	ran_s = (time_ns - c->rec.state.started_ns) / 1000000000;
+	duration = xasprintf("%lld", (long long)((time_ns - c->rec.state.started_ns) / 1000000000));
+	strmap_set(&more, "exitCode", exit_code);
+	strmap_set(&more, "execDuration", duration);
+	if (was_running)
+		container_event_locked(c, "die", &more); /* before anyone who waits for the end can tell what comes of it */
 	container_unlock(c);
-	if (!was_running)
-		return;
-	execs_forget_unstarted(c->en, c->id);
-	(void)snprintf(text, sizeof text, "%d", code);
-	strmap_set(&more, "exitCode", text);
-	{
-		AUTO_FREE char *duration = xasprintf("%lld", (long long)ran_s);
-
-		strmap_set(&more, "execDuration", duration);
-	}
-	container_event(c, "die", &more);
 }
 
 /* True where a start operation is waiting for this and will save the record itself. */
