@@ -290,7 +290,7 @@ static int session_begin(struct exec_session *s, struct err *e)
 	AUTO_STRB struct strb b = STRB_INIT;
 	AUTO_FD int fd = -1;
 	const struct docker_exec_options *q = &s->x->config;
-	uint32_t flags = SHIM_IO_HOLD;
+	uint32_t flags = 0;
 	int fds[2] = { -1, s->fd };
 	int r = exec_plan(s->c, s->x, &plan, e);
 
@@ -353,7 +353,6 @@ static int session_run(struct exec_session *s, struct err *e)
 	}
 	rd = msg_reader(m.body, m.n);
 	settle(en, s->x->id, EXEC_RUNNING, msg_get_u32(&rd), 0);
-	(void)shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_EXEC_FLOW }, NULL);
 	return 0;
 }
 
@@ -463,7 +462,7 @@ static void hear_news(struct engine *en, const char *id)
 
 	pthread_mutex_lock(&en->lock);
 	x = find_locked(en, id);
-	owner = x && x->state == EXEC_RUNNING ? xstrdup(x->container) : NULL;
+	owner = x && (x->state == EXEC_STARTING || x->state == EXEC_RUNNING) ? xstrdup(x->container) : NULL;
 	pthread_mutex_unlock(&en->lock);
 	if (!owner || container_find(en, owner, &c, NULL) < 0)
 		return;

@@ -32,7 +32,6 @@ static bool detached(struct conn *c)
 	task_event(c->shim, SHIM_EV_DETACH, *c->exec_id ? c->exec_id : NULL, 0, 0, NULL, false);
 	strb_clear(&c->out); /* it looks away: what it has not read yet is not for it */
 	c->out_done = 0;
-	c->hold = false;
 	conn_end(c);
 	return false;
 }
@@ -79,13 +78,13 @@ bool attach_ready(struct conn *c, uint32_t events)
 void attach_balance(struct conn *c)
 {
 	bool read = c->flags & SHIM_IO_STDIN && !c->input_over && !c->ending && c->io->queue.len < STDIN_FULL;
-	uint32_t want = (c->away ? 0 : EPOLLHUP) | (conn_pending(c) && !c->hold ? EPOLLOUT : 0) | (read ? EPOLLIN : 0);
+	uint32_t want = (c->away ? 0 : EPOLLHUP) | (conn_pending(c) ? EPOLLOUT : 0) | (read ? EPOLLIN : 0);
 
 	loop_want(&c->shim->loop, &c->src, want);
 }
 
 void attach_new(struct io *io, int fd, uint32_t flags, const char *exec_id, const struct detach_keys *keys,
-		const char *text, size_t n, uint32_t hold_seq)
+		const char *text, size_t n)
 {
 	struct shim *s = io->shim;
 	struct conn *c = NULL;
@@ -96,8 +95,6 @@ void attach_new(struct io *io, int fd, uint32_t flags, const char *exec_id, cons
 	flags &= ~(uint32_t)SHIM_IO_CHUNKED;
 	c = conn_new(s, fd, CONN_ATTACH, flags);
 	c->io = io;
-	c->hold = flags & SHIM_IO_HOLD;
-	c->hold_seq = hold_seq;
 	detach_init(&c->detach, keys);
 	if (exec_id)
 		(void)snprintf(c->exec_id, sizeof c->exec_id, "%s", exec_id);

@@ -42,7 +42,7 @@ static void update(struct conn *c)
 {
 	uint32_t want = c->away ? 0 : EPOLLHUP;
 
-	if ((conn_pending(c) && !c->hold) || c->more)
+	if (conn_pending(c) || c->more)
 		want |= EPOLLOUT;
 	if (c->lingering)
 		want |= EPOLLIN;
@@ -91,7 +91,7 @@ bool conn_lost(struct conn *c)
 
 bool conn_flush(struct conn *c)
 {
-	while (!c->hold && conn_pending(c)) {
+	while (conn_pending(c)) {
 		ssize_t n = send(c->src.fd, c->out.s + c->out_done, conn_pending(c), MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
@@ -110,7 +110,7 @@ bool conn_flush(struct conn *c)
 		c->out.len -= c->out_done;
 		c->out_done = 0;
 	}
-	if (c->ending && !c->hold && conn_pending(c) == 0)
+	if (c->ending && conn_pending(c) == 0)
 		return finish(c);
 	update(c);
 	return true;
@@ -141,7 +141,7 @@ bool conn_write(struct conn *c, enum stream_id id, const char *p, size_t n)
 		iov[0].iov_len = chunk_head(chunk, n + iov[1].iov_len);
 		iov[3].iov_len = sizeof CHUNK_TAIL - 1;
 	}
-	if (!c->hold && conn_pending(c) == 0) { /* the usual case needs no copy */
+	if (conn_pending(c) == 0) { /* the usual case needs no copy */
 		ssize_t r = sendmsg(c->src.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (r < 0 && errno != EAGAIN && errno != EINTR)

@@ -201,7 +201,7 @@ static int on_attach(struct request *q)
 	k.n = MIN(n_keys, sizeof k.keys);
 	if (k.n)
 		memcpy(k.keys, keys, k.n);
-	attach_new(&q->s->io, msg_take_fd(q->m, 0), flags, NULL, &k, input, n, q->m->seq);
+	attach_new(&q->s->io, msg_take_fd(q->m, 0), flags, NULL, &k, input, n);
 	return REPLY_OK;
 }
 
@@ -256,12 +256,6 @@ static int on_exec(struct request *q)
 	int r = task_exec(q->s, q->m->seq, q->m, &q->failure, &q->e);
 
 	return r < 0 ? r : REPLY_NONE;
-}
-
-static int on_exec_flow(struct request *q)
-{
-	task_exec_flow(q->s, q->m->seq);
-	return REPLY_NONE;
 }
 
 static int on_resize(struct request *q)
@@ -410,7 +404,7 @@ static const struct {
 	{ SHIM_HELLO, on_hello },           { SHIM_CONFIG, on_config },             { SHIM_START, on_start },
 	{ SHIM_GO, on_go },                 { SHIM_SIGNAL, on_signal },             { SHIM_FREEZE, on_freeze },
 	{ SHIM_ATTACH, on_attach },         { SHIM_FOLLOW, on_follow },             { SHIM_LOG_MARK, on_log_mark },
-	{ SHIM_WAIT, on_wait },             { SHIM_EXEC, on_exec },                 { SHIM_EXEC_FLOW, on_exec_flow },
+	{ SHIM_WAIT, on_wait },             { SHIM_EXEC, on_exec },
 	{ SHIM_RESIZE, on_resize },         { SHIM_ACK, on_ack },                   { SHIM_LEND_NS, on_lend_ns },
 	{ SHIM_LEND_NETLINK, on_lend_netlink }, { SHIM_QUIT, on_quit },             { SHIM_LEND_ROOT, on_lend_root },
 	{ SHIM_UPDATE, on_update },         { SHIM_RESERVE, on_reserve },           { SHIM_ATTACH_CLOSE, on_attach_close },

@@ -87,8 +87,6 @@ struct conn {
 	uint32_t flags; /* SHIM_IO_* */
 	struct strb out;
 	size_t out_done;
-	bool hold; /* keep output back until SHIM_EXEC_FLOW */
-	uint32_t hold_seq;
 	bool ending;      /* close when out is empty */
 	bool lingering;   /* our side is shut, waiting for the peer's end */
 	bool input_over;  /* the peer's side is shut */
@@ -115,7 +113,7 @@ static inline size_t conn_pending(const struct conn *c)
 	return c->out.len - c->out_done;
 }
 void attach_new(struct io *io, int fd, uint32_t flags, const char *exec_id, const struct detach_keys *keys,
-		const char *input, size_t n, uint32_t hold_seq);
+		const char *input, size_t n);
 void attach_output(struct io *io, enum stream_id id, const char *p, size_t n);
 void attach_end_all(struct io *io);
 bool attach_ready(struct conn *c, uint32_t events); /* false = gone */
@@ -133,7 +131,6 @@ enum state { IDLE, PREPARED, RUNNING };
 struct exec {
 	struct exec *next;
 	char *id;
-	uint32_t seq; /* of its SHIM_EXEC */
 	struct io io;
 	struct act_child child;
 	bool exited;
@@ -197,7 +194,6 @@ void restart_reset(struct shim *s);
 int restart_keep_slots(struct shim *s, const int *slots, size_t n);
 void restart_done(struct shim *s);
 int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret_failure, struct err *e);
-void task_exec_flow(struct shim *s, uint32_t seq);
 int task_signal(struct shim *s, int signo, bool all);
 int task_freeze(struct shim *s, bool frozen, struct err *e);
 void task_reap(struct shim *s);

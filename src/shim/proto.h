@@ -43,10 +43,8 @@ enum shim_msg {
 		19, /* u32 condition(0 not-running, 1 next-exit), u32 flags(SHIM_IO_CHUNKED), [fd connection]: writes {"StatusCode":n}\n and closes -> OK */
 	SHIM_EXEC = 20, /* str exec id, u32 flags(SHIM_IO_*), bytes detach keys, bytes unread input, u32 rows, u32 cols,
 	                          * [fd process plan memfd][fd connection, unless DETACHED]   -> SHIM_STARTED or SHIM_ERROR
-	                          * The HTTP head has been written by hoyd only after SHIM_STARTED: the shim holds the
-	                          * connection's output back until SHIM_EXEC_FLOW with the same seq */
-	SHIM_EXEC_FLOW = 21, /* same seq as SHIM_EXEC: the head is out, copy. Not answered */
-	SHIM_RESIZE = 22,    /* str exec id or NULL = container, u32 rows, u32 cols */
+	                          * The HTTP head is out already: output flows at once. 21 is not used any more */
+	SHIM_RESIZE = 22, /* str exec id or NULL = container, u32 rows, u32 cols */
 	SHIM_ACK = 23, /* i64 journal seq: stored by hoyd, may be dropped. Not answered. Clients of SHIM_WAIT get their
 	                      * answer when the exit is acknowledged (or after 100 ms, or when there is no hoyd): acknowledge at once */
 	SHIM_LEND_NS = 24, /* u32 mask of 1 << PLAN_NS_*          -> SHIM_NS u32 mask given, [fds in order of bits] */
@@ -120,7 +118,6 @@ enum shim_io {
 	SHIM_IO_TTY = 8,      /* raw bytes; otherwise multiplexed frames */
 	SHIM_IO_CHUNKED = 16, /* wrap what is written in HTTP chunks and end with the last chunk (wait, logs) */
 	SHIM_IO_TIMESTAMPS = 32,
-	SHIM_IO_DETACHED = 64,
-	SHIM_IO_HOLD = 128,    /* keep output back until SHIM_EXEC_FLOW */
+	SHIM_IO_DETACHED = 64, /* 128 is not used any more */
 	SHIM_IO_DETAILS = 256, /* logs: attributes before the line */
 };

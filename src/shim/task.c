@@ -556,7 +556,7 @@ int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret
 		p->cols = cols;
 	}
 	x = xcalloc(1, sizeof *x);
-	*x = (struct exec){ .next = s->execs, .id = xstrdup(id), .seq = seq, .child = ACT_CHILD_INIT };
+	*x = (struct exec){ .next = s->execs, .id = xstrdup(id), .child = ACT_CHILD_INIT };
 	io_init(&x->io, s);
 	s->execs = x;
 	r = exec_process(s, x, p, flags & SHIM_IO_STDIN && !(flags & SHIM_IO_DETACHED), e);
@@ -569,28 +569,13 @@ int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret
 	if (n_keys)
 		memcpy(k.keys, keys, k.n);
 	if (!(flags & SHIM_IO_DETACHED))
-		attach_new(&x->io, msg_take_fd(m, 1), flags | SHIM_IO_HOLD, id, &k, input, n_input, seq);
+		attach_new(&x->io, msg_take_fd(m, 1), flags, id, &k, input, n_input);
 	io_begin(&x->io);
 	msg_put_u32(&body, (uint32_t)x->child.pid);
 	msg_put_i64(&body, time_now_ns());
 	(void)control_reply(s, seq, SHIM_STARTED, &body, NULL, 0);
 	task_event(s, SHIM_EV_EXEC_START, x->id, x->child.pid, 0, NULL, true);
 	return 0;
-}
-
-/* hoyd has written the response's head: what was held back may follow. The exec itself may have ended already. */
-void task_exec_flow(struct shim *s, uint32_t seq)
-{
-	for (struct conn *c = s->conns, *next; c; c = next) {
-		struct io *io = c->io;
-
-		next = c->next;
-		if (!c->hold || c->hold_seq != seq)
-			continue;
-		c->hold = false;
-		if (conn_flush(c) && io)
-			io_balance(io);
-	}
 }
 
 /* ---- time ---- */
