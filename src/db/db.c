@@ -1,4 +1,5 @@
-/* db.c - SQLite behind document tables; a writer thread that commits whatever is waiting as one transaction. */
+/* db.c - SQLite behind document tables. Whoever finds nobody committing commits what is waiting, its own and others', as one transaction:
+ * a lone caller wakes nobody and waits for nobody, a crowd shares the disk's waits. */
 #include "db/db.h"
 
 #include <fcntl.h>
@@ -27,12 +28,13 @@ struct db {
 	char *names[DB_TABLES];
 	pthread_mutex_t sql_lock;
 	pthread_mutex_t lock; /* guards the queue */
-	pthread_cond_t work, done;
+	pthread_cond_t done;
 	struct waiting *first, **last;
-	bool closing;
+	bool busy;     /* lock: somebody commits */
 	char *reserve; /* path of a file that only holds space: see spend_reserve() */
-	pthread_t writer;
-	bool has_writer;
+
+	/* sql_lock: statements are parsed once, when first needed */
+	sqlite3_stmt *begin, *commit, *put[DB_TABLES], *del[DB_TABLES];
 };
 
 static int refuse(struct db *db, struct err *e, const char *doing)
@@ -51,29 +53,52 @@ static int run(struct db *db, const char *sql, struct err *e)
 	return 0;
 }
 
+static int step(struct db *db, sqlite3_stmt *s, const char *doing, struct err *e)
+{
+	int r = sqlite3_step(s) == SQLITE_DONE ? 0 : refuse(db, e, doing);
+
+	(void)sqlite3_reset(s);
+	return r;
+}
+
+static int prepared(struct db *db, sqlite3_stmt **at, const char *sql, struct err *e)
+{
+	if (!*at && sqlite3_prepare_v3(db->sql, sql, -1, SQLITE_PREPARE_PERSISTENT, at, NULL) != SQLITE_OK)
+		return refuse(db, e, "prepare");
+	return 0;
+}
+
+static int apply_row(struct db *db, enum db_table table, const char *key, const char *text, struct err *e)
+{
+	sqlite3_stmt **at = text ? &db->put[table] : &db->del[table];
+	int r = 0;
+
+	if (!*at) {
+		AUTO_FREE char *sql =
+			text ? xasprintf(
+				       "INSERT INTO %s(key, doc) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET doc=?2",
+				       db->names[table])
+			     : xasprintf("DELETE FROM %s WHERE key=?1", db->names[table]);
+
+		r = prepared(db, at, sql, e);
+	}
+	if (r < 0)
+		return r;
+	(void)sqlite3_bind_text(*at, 1, key, -1, SQLITE_STATIC);
+	if (text)
+		(void)sqlite3_bind_text(*at, 2, text, -1, SQLITE_STATIC);
+	r = step(db, *at, "write", e);
+	(void)sqlite3_clear_bindings(*at);
+	return r;
+}
+
 static int apply(struct db *db, const struct db_batch *b, struct err *e)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		AUTO_FREE char *sql = NULL;
-		sqlite3_stmt *s = NULL;
-		int code;
+	int r = 0;
 
-		sql = b->v[i].text
-			      ? xasprintf(
-					"INSERT INTO %s(key, doc) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET doc=?2",
-					db->names[b->v[i].table])
-			      : xasprintf("DELETE FROM %s WHERE key=?1", db->names[b->v[i].table]);
-		if (sqlite3_prepare_v2(db->sql, sql, -1, &s, NULL) != SQLITE_OK)
-			return refuse(db, e, "prepare");
-		(void)sqlite3_bind_text(s, 1, b->v[i].key, -1, SQLITE_STATIC);
-		if (b->v[i].text)
-			(void)sqlite3_bind_text(s, 2, b->v[i].text, -1, SQLITE_STATIC);
-		code = sqlite3_step(s);
-		(void)sqlite3_finalize(s);
-		if (code != SQLITE_DONE)
-			return refuse(db, e, "write");
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < b->n; i++)
+		r = apply_row(db, b->v[i].table, b->v[i].key, b->v[i].text, e);
+	return r;
 }
 
 /* On a full disk nothing could be removed either, because removing is a commit too. A file that holds some space is given up for that
@@ -96,16 +121,36 @@ static bool spend_reserve(const struct db *db, const struct waiting *group)
 	return deletes && unlink(db->reserve) == 0;
 }
 
-static int commit_once(struct db *db, const struct waiting *group, struct err *e)
+static int transaction(struct db *db, const struct waiting *group, struct err *e)
 {
-	int r = run(db, "BEGIN IMMEDIATE", e);
+	int r = prepared(db, &db->begin, "BEGIN IMMEDIATE", e);
 
+	if (r == 0)
+		r = prepared(db, &db->commit, "COMMIT", e);
+	if (r == 0)
+		r = step(db, db->begin, "BEGIN IMMEDIATE", e);
 	for (const struct waiting *w = group; r == 0 && w; w = w->next)
 		r = apply(db, w->batch, e);
 	if (r == 0)
-		r = run(db, "COMMIT", e);
+		r = step(db, db->commit, "COMMIT", e);
 	if (r < 0 && !sqlite3_get_autocommit(db->sql))
 		(void)run(db, "ROLLBACK", NULL);
+	return r;
+}
+
+/* The log is not synced where nobody in the group needs it; the next commit that is synced takes these along. */
+static int commit_once(struct db *db, const struct waiting *group, struct err *e)
+{
+	bool lazy = true;
+	int r;
+
+	for (const struct waiting *w = group; w; w = w->next)
+		lazy &= w->batch->lazy;
+	if (lazy)
+		(void)run(db, "PRAGMA synchronous=NORMAL", NULL);
+	r = transaction(db, group, e);
+	if (lazy)
+		(void)run(db, "PRAGMA synchronous=FULL", NULL);
 	return r;
 }
 
@@ -138,34 +183,6 @@ static void commit_group(struct db *db, struct waiting *group)
 	}
 }
 
-static void *writer_main(void *arg)
-{
-	struct db *db = arg;
-
-	pthread_mutex_lock(&db->lock);
-	for (;;) {
-		struct waiting *group;
-
-		while (!db->first && !db->closing)
-			pthread_cond_wait(&db->work, &db->lock);
-		group = db->first;
-		if (!group)
-			break;
-		db->first = NULL;
-		db->last = &db->first;
-		pthread_mutex_unlock(&db->lock);
-		commit_group(db, group);
-		pthread_mutex_lock(&db->lock);
-		for (struct waiting *w = group, *next; w; w = next) {
-			next = w->next; /* w is gone as soon as its owner sees done */
-			w->done = true;
-		}
-		pthread_cond_broadcast(&db->done);
-	}
-	pthread_mutex_unlock(&db->lock);
-	return NULL;
-}
-
 static int check_version(struct db *db, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
@@ -191,6 +208,12 @@ static int make_table(struct db *db, enum db_table table, struct err *e)
 	return run(db, sql, e);
 }
 
+static void forget_statements(struct db *db, enum db_table table)
+{
+	(void)sqlite3_finalize(TAKE_PTR(db->put[table]));
+	(void)sqlite3_finalize(TAKE_PTR(db->del[table]));
+}
+
 int db_scope(struct db *db, const char *driver, struct err *e)
 {
 	static const enum db_table scoped[] = { DB_IMAGES, DB_REFERENCES, DB_LAYERS };
@@ -202,6 +225,7 @@ int db_scope(struct db *db, const char *driver, struct err *e)
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(scoped); i++) {
 		char **name = &db->names[scoped[i]];
 
+		forget_statements(db, scoped[i]);
 		free(*name);
 		*name = xasprintf("%s_%s", table_names[scoped[i]], driver);
 		for (char *p = *name; *p; p++)
@@ -224,7 +248,6 @@ int db_open(const char *dir_path, struct db **ret, struct err *e)
 		db->names[i] = xstrdup(table_names[i]);
 	(void)pthread_mutex_init(&db->lock, NULL);
 	(void)pthread_mutex_init(&db->sql_lock, NULL);
-	(void)pthread_cond_init(&db->work, NULL);
 	(void)pthread_cond_init(&db->done, NULL);
 	if (sqlite3_open_v2(path, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
 	    SQLITE_OK)
@@ -238,12 +261,6 @@ int db_open(const char *dir_path, struct db **ret, struct err *e)
 			e);
 	for (enum db_table i = 0; r == 0 && i < DB_TABLES; i++)
 		r = make_table(db, i, e);
-	if (r == 0) {
-		r = -pthread_create(&db->writer, NULL, writer_main, db);
-		db->has_writer = r == 0;
-		if (r < 0)
-			err_sys(e, r, "starting the database writer");
-	}
 	if (r == 0)
 		r = check_version(db, e);
 	if (r < 0) {
@@ -258,13 +275,10 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	if (db->has_writer) {
-		pthread_mutex_lock(&db->lock);
-		db->closing = true;
-		pthread_cond_signal(&db->work);
-		pthread_mutex_unlock(&db->lock);
-		(void)pthread_join(db->writer, NULL);
-	}
+	(void)sqlite3_finalize(db->begin);
+	(void)sqlite3_finalize(db->commit);
+	for (enum db_table i = 0; i < DB_TABLES; i++)
+		forget_statements(db, i);
 	(void)sqlite3_close(db->sql);
 	for (enum db_table i = 0; i < DB_TABLES; i++)
 		free(db->names[i]);
@@ -301,6 +315,26 @@ void db_del(struct db_batch *b, enum db_table table, const char *key)
 	add(b, table, key, NULL);
 }
 
+/* lock held, nobody else commits. */
+static void lead(struct db *db)
+{
+	struct waiting *group = db->first;
+
+	db->first = NULL;
+	db->last = &db->first;
+	db->busy = true;
+	pthread_mutex_unlock(&db->lock);
+	commit_group(db, group);
+	pthread_mutex_lock(&db->lock);
+	db->busy = false;
+	if (group->next || db->first) /* others', or the next leader */
+		pthread_cond_broadcast(&db->done);
+	for (struct waiting *w = group, *next; w; w = next) {
+		next = w->next; /* w is gone as soon as its owner sees done */
+		w->done = true;
+	}
+}
+
 int db_commit(struct db *db, const struct db_batch *b, struct err *e)
 {
 	struct waiting w = { .batch = b };
@@ -310,9 +344,11 @@ int db_commit(struct db *db, const struct db_batch *b, struct err *e)
 	pthread_mutex_lock(&db->lock);
 	*db->last = &w;
 	db->last = &w.next;
-	pthread_cond_signal(&db->work);
 	while (!w.done)
-		pthread_cond_wait(&db->done, &db->lock);
+		if (db->busy)
+			pthread_cond_wait(&db->done, &db->lock);
+		else
+			lead(db);
 	pthread_mutex_unlock(&db->lock);
 	if (w.result < 0 && e)
 		*e = w.e;

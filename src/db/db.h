@@ -1,8 +1,9 @@
 /* db.h - the one database (hoy.db, SQLite in WAL mode): documents by table and key. The only truth about what exists.
  *
  * A document is JSON text; indexed columns are not needed because all reads are served from the owners' memory: the database is
- * read whole at start-up (db_each) and only written afterwards. One writer thread commits what several callers hand in as
- * one group; db_commit() returns when its batch is durable (synchronous=FULL). A batch is applied whole or not at all.
+ * read whole at start-up (db_each) and only written afterwards. What several callers hand in at the
+ * same time is committed as one group; db_commit() returns when its batch is durable (synchronous=FULL), a lazy one when it will
+ * outlive this process: a power loss may take it back, with nothing that was committed after it left behind. A batch is applied whole or not at all.
  * Thread-safe. Knows nothing of what the documents mean. */
 #pragma once
 
@@ -33,6 +34,7 @@ struct db_batch { /* zero-initialised; owned strings */
 		char *key, *text; /* text NULL = delete */
 	} * v;
 	size_t n;
+	bool lazy; /* need not outlive a power loss */
 };
 #define AUTO_DB_BATCH CLEANUP(db_batch_done)
 void db_batch_done(struct db_batch *b);

@@ -82,7 +82,7 @@ static void test_eight_threads_lose_no_commit(void **state UNUSED)
 	db_close(db);
 }
 
-static void test_a_killed_writer_loses_nothing_committed(void **state UNUSED)
+static void killed_writer(bool lazy)
 {
 	int p[2], seen = -1, status = 0, n = 0;
 	struct db *db = NULL;
@@ -96,9 +96,11 @@ static void test_a_killed_writer_loses_nothing_committed(void **state UNUSED)
 			_exit(1);
 		for (int i = 0;; i++) {
 			char key[16];
+			AUTO_DB_BATCH struct db_batch b = { .lazy = lazy };
 
 			(void)snprintf(key, sizeof key, "%06d", i);
-			if (db_put_one(db, DB_LAYERS, key, "{}", NULL) < 0)
+			db_put(&b, DB_LAYERS, key, "{}");
+			if (db_commit(db, &b, NULL) < 0)
 				_exit(1);
 			(void)!write(p[1], &i, sizeof i);
 		}
@@ -115,6 +117,16 @@ static void test_a_killed_writer_loses_nothing_committed(void **state UNUSED)
 	assert_int_equal(db_each(db, DB_LAYERS, count, &n, NULL), 0);
 	assert_true(n >= seen + 1);
 	db_close(db);
+}
+
+static void test_a_killed_writer_loses_nothing_committed(void **state UNUSED)
+{
+	killed_writer(false);
+}
+
+static void test_a_killed_writer_loses_no_lazy_commit(void **state UNUSED)
+{
+	killed_writer(true);
 }
 
 /* In a child with a mount namespace of its own: a file system of 2 MiB that something else has filled. */
@@ -165,6 +177,28 @@ static void test_a_full_disk_refuses_to_grow_and_still_lets_go(void **state UNUS
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void test_writes_follow_the_tables_of_a_driver(void **state UNUSED)
+{
+	struct db *db = NULL;
+	AUTO_FREE char *first = NULL;
+	AUTO_FREE char *other = NULL;
+
+	assert_int_equal(db_open(folder, &db, NULL), 0);
+	assert_int_equal(db_put_one(db, DB_IMAGES, "a", "{}", NULL), 0);
+	assert_int_equal(db_put_one(db, DB_IMAGES, "b", "{}", NULL), 0);
+	assert_int_equal(db_del_one(db, DB_IMAGES, "b", NULL), 0);
+	assert_int_equal(db_scope(db, "vfs", NULL), 0);
+	assert_int_equal(db_put_one(db, DB_IMAGES, "a", "{\"x\":2}", NULL), 0);
+	assert_int_equal(db_get(db, DB_IMAGES, "a", &other, NULL), 0);
+	assert_string_equal(other, "{\"x\":2}");
+	assert_int_equal(db_del_one(db, DB_IMAGES, "a", NULL), 0);
+	db_close(db);
+	assert_int_equal(db_open(folder, &db, NULL), 0);
+	assert_int_equal(db_get(db, DB_IMAGES, "a", &first, NULL), 0);
+	assert_string_equal(first, "{}");
+	db_close(db);
+}
+
 static void test_a_newer_schema_is_refused(void **state UNUSED)
 {
 	struct db *db = NULL;
@@ -196,7 +230,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_documents_survive_reopening, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_eight_threads_lose_no_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_killed_writer_loses_nothing_committed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_killed_writer_loses_no_lazy_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_full_disk_refuses_to_grow_and_still_lets_go, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writes_follow_the_tables_of_a_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_newer_schema_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rubbish_in_the_file_is_an_error, setup, teardown),
 	};

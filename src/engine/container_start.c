@@ -272,7 +272,7 @@ static int remember_endpoint(struct start *s, struct err *e)
 	free(c->rec.sandbox_id);
 	c->rec.sandbox_id = xstrdup(sandbox);
 	pthread_mutex_unlock(&c->lock);
-	return container_save(c, e);
+	return container_save_lazy(c, e); /* nothing of it outlives the machine */
 }
 
 static void forget_endpoint(struct start *s)
@@ -413,8 +413,11 @@ int container_start_op(struct container *c, struct err *e)
 		pthread_mutex_lock(&c->lock);
 		seq = c->rec.state.journal_seq;
 		pthread_mutex_unlock(&c->lock);
-		if (container_save(c, &own) < 0) { /* it runs all the same; its shim tells a later hoyd again */
+		/* What a power loss interrupts is started again by its policy, which wants to know that it was started once. */
+		r = container_has_policy(c) ? container_save(c, &own) : container_save_lazy(c, &own);
+		if (r < 0) { /* it runs all the same; its shim tells a later hoyd again */
 			log_error("container %s: %s", c->id, own.msg);
+			r = 0;
 		} else {
 			shim_ack(s.shim, seq);
 		}
@@ -445,20 +448,31 @@ int container_start(struct engine *en, const char *ref, struct err *e)
 	return r;
 }
 
+bool container_removes_itself(struct container *c)
+{
+	bool yes;
+
+	pthread_mutex_lock(&c->lock);
+	yes = c->rec.host.auto_remove && !c->rec.state.running && !c->rec.state.removing && !c->removed;
+	pthread_mutex_unlock(&c->lock);
+	return yes;
+}
+
 void container_after_exit(struct container *c)
 {
-	struct err e = ERR_INIT;
+	struct err e = ERR_INIT, why = ERR_INIT;
 	bool remove;
 
 	if (container_running(c)) /* restarted meanwhile */
 		return;
-	pthread_mutex_lock(&c->lock);
-	remove = c->rec.host.auto_remove && !c->rec.state.removing && !c->removed;
-	pthread_mutex_unlock(&c->lock);
+	remove = container_removes_itself(c);
 	if (release_endpoint(c) && !remove && container_save(c, &e) < 0)
 		log_error("container %s: %s", c->id, e.msg);
 	if (!remove)
 		container_shim_end(c);
-	else if (container_remove_op(c, c->id, &(struct container_remove_opts){ .volumes = true }, &e) < 0)
+	else if (container_remove_op(c, c->id, &(struct container_remove_opts){ .volumes = true }, &e) < 0) {
 		log_error("removing container %s: %s", c->id, e.msg);
+		if (container_save(c, &why) < 0) /* it stays, as one that has ended */
+			log_error("container %s: %s", c->id, why.msg);
+	}
 }

@@ -212,8 +212,9 @@ void container_forget(struct container *c)
 		container_unref(c);
 }
 
-int container_save(struct container *c, struct err *e)
+static int save(struct container *c, bool lazy, struct err *e)
 {
+	AUTO_DB_BATCH struct db_batch b = { .lazy = lazy };
 	AUTO_STRB struct strb text = STRB_INIT;
 	int r;
 
@@ -225,9 +226,20 @@ int container_save(struct container *c, struct err *e)
 	pthread_mutex_lock(&c->lock);
 	json_write(&container_record_type, &c->rec, JSON_LATEST, &text);
 	pthread_mutex_unlock(&c->lock);
-	r = db_put_one(c->en->db, DB_CONTAINERS, c->id, strb_str(&text), e);
+	db_put(&b, DB_CONTAINERS, c->id, strb_str(&text));
+	r = db_commit(c->en->db, &b, e);
 	pthread_mutex_unlock(&c->save_lock);
 	return r;
+}
+
+int container_save(struct container *c, struct err *e)
+{
+	return save(c, false, e);
+}
+
+int container_save_lazy(struct container *c, struct err *e)
+{
+	return save(c, true, e);
 }
 
 int container_folder(struct container *c)

@@ -68,11 +68,14 @@ static void *after_news(void *arg)
 	struct after *a = arg;
 	struct err e = ERR_INIT;
 
-	/* The record first, then the acknowledgement: a hoyd that dies between hears it again. */
-	if (container_save(a->c, &e) < 0)
-		log_error("container %s: %s", a->c->id, e.msg);
-	else if (a->link && a->seq)
-		shim_ack(a->link, a->seq);
+	/* The record first, then the acknowledgement: a hoyd that dies between hears it again. What is removed at once needs neither:
+	 * until its record is gone, its journal tells the next hoyd why it should be. */
+	if (!a->exited || !container_removes_itself(a->c)) {
+		if (container_save(a->c, &e) < 0)
+			log_error("container %s: %s", a->c->id, e.msg);
+		else if (a->link && a->seq)
+			shim_ack(a->link, a->seq);
+	}
 	if (a->exited) {
 		pthread_mutex_lock(&a->c->op);
 		container_after_exit(a->c);
@@ -370,7 +373,7 @@ int container_send_policy(struct container *c, struct shim_link *l, struct err *
 	return shim_call(l, &(struct shim_request){ .type = SHIM_RESTART, .body = b.s, .n = b.len }, NULL, NULL, e);
 }
 
-static bool has_policy(struct container *c)
+bool container_has_policy(struct container *c)
 {
 	bool has;
 
@@ -407,7 +410,7 @@ int container_shim(struct container *c, struct shim_link **ret, struct err *e)
 		r = connect_shim(c, true, &l, &state, e);
 		if (r == 0)
 			r = configure(c, l, e);
-		if (r == 0 && has_policy(c)) /* the shim's own default is "no" */
+		if (r == 0 && container_has_policy(c)) /* the shim's own default is "no" */
 			r = container_send_policy(c, l, e);
 	}
 	pthread_mutex_unlock(&c->shim_lock);
