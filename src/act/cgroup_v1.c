@@ -6,34 +6,55 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-/* cpuset refuses members while cpus and mems are empty, and children are born empty: copied down along the path. */
+static const char *const cpuset_files[] = { "cpuset.cpus", "cpuset.mems" };
+
+static bool cpuset_filled(int dir)
+{
+	for (size_t k = 0; k < ARRAY_LEN(cpuset_files); k++) {
+		AUTO_FREE char *text = NULL;
+
+		if (file_read(dir, cpuset_files[k], 65536, &text, NULL) < 0 || text[strspn(text, "\n")] == 0)
+			return false;
+	}
+	return true;
+}
+
+/* cpuset refuses members while cpus and mems are empty, and children are born empty: copied down along the path. Each write makes the
+ * kernel rebuild its scheduling domains, so a parent that was filled this way hands its own down to the children that follow. */
 static int cpuset_inherit(int top, const char *rel)
 {
-	AUTO_FD int parent = openat(top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FD int self = openat(top, rel, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int parent = -1;
 	AUTO_STRV struct strv parts = { 0 };
-	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
 
+	if (self >= 0 && cpuset_filled(self))
+		return 0;
+	parent = openat(top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (parent < 0)
 		return -errno;
 	strv_split(&parts, rel, "/");
 	for (size_t i = 0; i < parts.n; i++) {
 		int dir = openat(parent, parts.v[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		bool filled = false;
 
 		if (dir < 0)
 			return -errno;
-		for (size_t k = 0; k < ARRAY_LEN(files); k++) {
+		for (size_t k = 0; k < ARRAY_LEN(cpuset_files); k++) {
 			AUTO_FREE char *mine = NULL, *theirs = NULL;
-			int r = file_read(dir, files[k], 65536, &mine, NULL);
+			int r = file_read(dir, cpuset_files[k], 65536, &mine, NULL);
 
 			if (r == 0 && mine[strspn(mine, "\n")] == 0)
-				r = file_read(parent, files[k], 65536, &theirs, NULL);
+				r = file_read(parent, cpuset_files[k], 65536, &theirs, NULL);
 			if (r == 0 && theirs)
-				r = file_put(dir, files[k], theirs);
+				r = file_put(dir, cpuset_files[k], theirs);
+			filled |= theirs != NULL;
 			if (r < 0) {
 				(void)close(dir);
 				return r;
 			}
 		}
+		if (filled && i + 1 < parts.n)
+			(void)file_put(dir, "cgroup.clone_children", "1");
 		(void)close(parent);
 		parent = dir;
 	}

@@ -25,25 +25,33 @@ int fd_write_all(int fd, const void *p, size_t n)
 int fd_read_all(int fd, size_t max, char **ret, size_t *ret_n)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
+	char part[4096]; /* most files are smaller: they take no more memory than they need */
 
 	for (;;) {
+		bool direct = b.len >= 16 * sizeof part;
 		ssize_t r;
 
-		strb_reserve(&b, b.len ? b.len : 4096);
-		r = read(fd, b.s + b.len, b.cap - b.len - 1);
+		if (direct)
+			strb_reserve(&b, b.len);
+		r = direct ? read(fd, b.s + b.len, b.cap - b.len - 1) : read(fd, part, sizeof part);
 		if (r < 0 && errno == EINTR)
 			continue;
 		if (r < 0)
 			return -errno;
 		if (r == 0)
 			break;
-		b.len += (size_t)r;
-		b.s[b.len] = 0;
+		if (direct) {
+			b.len += (size_t)r;
+			b.s[b.len] = 0;
+		} else {
+			strb_add(&b, part, (size_t)r);
+		}
 		if (b.len > max)
 			return -EFBIG;
 	}
 	if (ret_n)
 		*ret_n = b.len;
+	strb_reserve(&b, 0); /* an empty file is an empty text */
 	*ret = strb_take(&b);
 	return 0;
 }

@@ -467,7 +467,9 @@ void control_maybe_end(struct shim *s, int64_t now)
 {
 	bool clean = s->state == IDLE && !s->restart.at_ns && s->cleaner <= 0 && !s->execs;
 
-	if (!clean)
+	if (clean && s->quit)
+		task_clean_now(s);
+	if (!clean || s->clean_by)
 		return;
 	if (s->quit) {
 		attach_end_all(&s->io);

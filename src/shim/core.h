@@ -146,6 +146,7 @@ struct restart {
 	bool stopping;               /* told to end: it does not come back */
 	int64_t began_ns, delay_ns;  /* the last start; the last delay */
 	int64_t at_ns;               /* when it runs again; 0 = nothing is planned */
+	int plan;                    /* of the last start */
 	int slots[MSG_FDS_MAX];      /* of its plan */
 	size_t n_slots;
 };
@@ -171,12 +172,14 @@ struct shim {
 	char *cgroup;
 	struct restart restart;
 	bool own_pidns, own_userns, frozen, oomed;
+	bool unsynced; /* its root file system is gone without being synced */
 	int64_t started_ns, oom_seen;
 	int exit_code;
 	int64_t exit_seq; /* the exit's place in the journal, waiters are answered when hoyd knows it */
 	int64_t wait_by;  /* ... or then; 0 = nobody has to be answered */
 	int64_t busy_ns;  /* when much was copied last; memory is given back a while later; 0 = it was */
 	pid_t cleaner;    /* drops namespaces and cgroup */
+	int64_t clean_by; /* they are still to be dropped, without a cleaner if that may be; 0 = they are not */
 	struct exec *execs;
 	struct conn *conns;
 	struct relay *relays;
@@ -191,7 +194,7 @@ bool restart_plan(struct shim *s);
 void restart_now(struct shim *s);
 void restart_cancel(struct shim *s);
 void restart_reset(struct shim *s);
-int restart_keep_slots(struct shim *s, const int *slots, size_t n);
+int restart_keep(struct shim *s, int plan, const int *slots, size_t n); /* takes plan */
 void restart_done(struct shim *s);
 int task_exec(struct shim *s, uint32_t seq, struct msg *m, enum act_failure *ret_failure, struct err *e);
 int task_signal(struct shim *s, int signo, bool all);
@@ -201,6 +204,7 @@ void task_exec_exited(struct shim *s, struct exec *x, int status);
 void task_timers(struct shim *s, int64_t now);
 int64_t task_next_timer(const struct shim *s);
 int task_resize(struct shim *s, const char *exec_id, uint32_t rows, uint32_t cols);
+void task_clean_now(struct shim *s);
 void task_clean_wait(struct shim *s); /* until nothing is left of the last run */
 void task_event(struct shim *s, uint32_t what, const char *exec_id, int64_t a, int64_t b, const char *text, bool kept);
 void relay_drop_all(struct shim *s);

@@ -2,7 +2,7 @@
  * layouts only grow at the end. hoyd talks first; a shim serves one hoyd at a time (a newer connection replaces the older).
  *
  * hoy-shim is started by hoyd as:  hoy-shim <id>   with descriptors
- *     3  the container's folder (data root: docker/containers/<id>): journal, plan, log files
+ *     3  the container's folder (data root: docker/containers/<id>): journal, log files
  *     4  a connected SOCK_SEQPACKET socket to this hoyd
  *     5  a listening SOCK_SEQPACKET socket (exec root: shim/<id>.sock), where later hoyds find it; the shim unlinks nothing
  *     6  the directory shim/ of the exec root, so that the shim can remove its socket when it ends

@@ -1,5 +1,5 @@
-/* restart.c - the restart policy: whether a container that has ended runs again, when, and starting it without hoyd. The plan is in the
- * container's folder, the network namespace with all that hoyd configured in it is kept meanwhile, and so are published ports. */
+/* restart.c - the restart policy: whether a container that has ended runs again, when, and starting it without hoyd. The plan's
+ * descriptor (sealed by hoyd) is kept, the network namespace with all that hoyd configured in it is kept meanwhile, and so are published ports. */
 #include "shim/core.h"
 
 #define DELAY_FIRST_NS (100 * MS)
@@ -85,12 +85,14 @@ void restart_done(struct shim *s)
 	for (size_t i = 0; i < s->restart.n_slots; i++)
 		(void)close(s->restart.slots[i]);
 	s->restart.n_slots = 0;
+	fd_closep(&s->restart.plan);
 }
 
-/* Namespaces of others that the plan joins: their descriptors are needed again. */
-int restart_keep_slots(struct shim *s, const int *slots, size_t n)
+/* The plan, and namespaces of others that it joins: their descriptors are needed again. */
+int restart_keep(struct shim *s, int plan, const int *slots, size_t n)
 {
 	restart_done(s);
+	s->restart.plan = plan;
 	for (size_t i = 0; i < n; i++) {
 		int fd = fcntl(slots[i], F_DUPFD_CLOEXEC, 3);
 

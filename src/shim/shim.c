@@ -132,7 +132,8 @@ int shim_run(const struct shim_opts *o, struct err *e)
 			  .oom = { .fd = -1 },
 			  .child = ACT_CHILD_INIT,
 			  .netns = -1,
-			  .cleaner = -1 };
+			  .cleaner = -1,
+			  .restart = { .plan = -1 } };
 	int r = setup(&s, o, e);
 
 	while (r >= 0 && !s.stop) {

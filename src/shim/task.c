@@ -1,5 +1,6 @@
 /* task.c - the container's process: prepared, started, ended, and what it leaves behind. Its exit is told first; its namespaces and
- * cgroup go afterwards in a throw-away child, because the last user of an overlay waits until the upper directory is synced. */
+ * cgroup go afterwards in a throw-away child, because the last user of an overlay waits until the upper directory is synced. An overlay
+ * that is not synced (volatile) costs no child: hoyd, which removes such a container, is about to tell us to end. */
 #include "shim/core.h"
 #include "base/kernel.h"
 
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 
 #define WAIT_FOR_HOYD_NS (100 * MS)
+#define CLEAN_BY_NS (50 * MS)
 #define REST_AFTER_NS (1000 * MS)
 #define EXEC_DRAIN_NS (2000 * MS) /* as dockerd: what still holds a finished exec's pipes gets two seconds */
 
@@ -104,8 +106,22 @@ static void clean_later(struct shim *s)
 		(void)act_cgroup_remove(s->cgroup);
 }
 
+/* Here and now: only where nothing is slow about it. */
+void task_clean_now(struct shim *s)
+{
+	if (!s->clean_by)
+		return;
+	s->clean_by = 0;
+	act_child_done(&s->child);
+	s->child = ACT_CHILD_INIT;
+	fd_closep(&s->netns);
+	if (s->cgroup)
+		(void)act_cgroup_remove(s->cgroup);
+}
+
 void task_clean_wait(struct shim *s)
 {
+	task_clean_now(s);
 	if (s->cleaner > 0)
 		(void)waitpid(s->cleaner, NULL, 0);
 	s->cleaner = -1;
@@ -208,6 +224,7 @@ static int prepare(struct shim *s, uint32_t seq, struct plan *p, int *slots, siz
 	free(s->cgroup);
 	s->cgroup = xstrdup(p->cgroup.path);
 	s->own_pidns = p->ns[PLAN_NS_PID].mode == 1;
+	s->unsynced = p->n_mounts && p->mounts[0].extra & PLAN_MOUNT_VOLATILE;
 	s->own_userns = new_user;
 	*ret_waits = new_net;
 	if (new_net && !new_user) { /* early: hoyd configures it while we prepare the rest */
@@ -248,9 +265,8 @@ int task_start(struct shim *s, uint32_t seq, struct msg *m, struct err *e)
 		r = plan_decode(bytes, n, &p);
 	if (r < 0)
 		return err_sys(e, r, "reading the start plan");
-	(void)file_write(s->o.folder, "plan", bytes, n, 0600);
 	restart_reset(s);
-	(void)restart_keep_slots(s, m->fds + 1, n_slots);
+	(void)restart_keep(s, msg_take_fd(m, 0), m->fds + 1, n_slots);
 	for (size_t i = 0; i < n_slots; i++)
 		slots[i] = m->fds[i + 1];
 	s->child = ACT_CHILD_INIT;
@@ -277,9 +293,9 @@ int task_again(struct shim *s, struct err *e)
 	int slots[MSG_FDS_MAX + 1];
 	bool waits = false;
 	size_t n = 0;
-	int r = file_read(s->o.folder, "plan", PLAN_BYTES_MAX, &bytes, &n);
+	int r = read_plan(s->restart.plan, &bytes, &n);
 
-	if (r >= 0)
+	if (r == 0)
 		r = plan_decode(bytes, n, &p);
 	if (r < 0)
 		return err_sys(e, r, "reading the plan of the last start");
@@ -391,7 +407,10 @@ static void container_exited(struct shim *s, int status)
 		wait_answer_all(s, WAIT_EXITED);
 	follow_pump_all(s, true);
 	(void)journal_sync(&s->journal);
-	clean_later(s);
+	if (s->unsynced && s->own_pidns && s->hello && !again)
+		s->clean_by = time_mono_ns() + CLEAN_BY_NS;
+	else
+		clean_later(s);
 }
 
 void task_reap(struct shim *s)
@@ -593,6 +612,10 @@ void task_timers(struct shim *s, int64_t now)
 	}
 	if (s->wait_by && now >= s->wait_by)
 		wait_answer_all(s, WAIT_EXITED);
+	if (s->clean_by && now >= s->clean_by) { /* hoyd is busy with something else */
+		s->clean_by = 0;
+		clean_later(s);
+	}
 	if (s->restart.at_ns && now >= s->restart.at_ns)
 		restart_now(s);
 	if (s->busy_ns && now >= s->busy_ns + REST_AFTER_NS) {
@@ -607,6 +630,8 @@ int64_t task_next_timer(const struct shim *s)
 {
 	int64_t t = s->wait_by ? s->wait_by : INT64_MAX;
 
+	if (s->clean_by)
+		t = MIN(t, s->clean_by);
 	if (s->restart.at_ns)
 		t = MIN(t, s->restart.at_ns);
 	if (s->busy_ns)
