@@ -6,13 +6,17 @@
 #include "engine/exec_private.h"
 #include "plan/defaults.h"
 #include "plan/plan.h"
-#include "plan/seccomp_default.h"
+#include "plan/seccomp_cache.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+/* what dockerd hears from its runtime */
+#define RUNTIME_REFUSES \
+	"failed to create task for container: failed to create shim task: OCI runtime create failed: runc create " \
+	"failed: "
 #define INIT_INSIDE "/sbin/docker-init" /* programs look for Docker's name */
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -33,6 +37,8 @@ struct building {
 	struct plan_ns_choice ns[PLAN_NS_COUNT];
 	bool new_netns;
 	bool init; /* hoy-init is process 1 */
+	struct seccomp_ready seccomp;
+	bool filtered;
 };
 
 /* ---- capabilities ---- */
@@ -502,27 +508,21 @@ static int set_blkio(struct building *b, struct err *e)
 }
 
 /* ---- seccomp, sysctl ---- */
-static int seccomp_policy(struct engine *en, const struct docker_host_config *h, const struct security *s,
-			  uint64_t caps, struct oci_seccomp **ret, struct err *e)
+/* *ret stays empty, and *ret_any false, where nothing is filtered. */
+static int seccomp_filter(struct engine *en, const struct docker_host_config *h, const struct security *s,
+			  uint64_t caps, struct seccomp_ready *ret, bool *ret_any, struct err *e)
 {
 	const char *profile = s->seccomp ? s->seccomp : en->config.seccomp_profile;
-	struct oci_seccomp *policy;
 	struct err why = ERR_INIT;
-	int r = 0;
+	bool read = false;
+	int r;
 
 	if ((h->privileged && !s->seccomp) || streq(profile, "unconfined"))
 		return 0;
-	policy = xcalloc(1, sizeof *policy);
-	if (!profile || streq(profile, "builtin"))
-		seccomp_default(caps, NULL, policy);
-	else
-		r = seccomp_from_docker_profile(profile, strlen(profile), caps, NULL, policy, &why);
-	if (r < 0) {
-		json_done(&oci_seccomp_type, policy);
-		free(policy);
-		return err_set(e, ERR_SYSTEM, "%s", why.msg); /* 500, as dockerd */
-	}
-	*ret = policy;
+	r = seccomp_cache_get(en->seccomp, streq(profile, "builtin") ? NULL : profile, caps, ret, &read, &why);
+	*ret_any = r == 0;
+	if (r < 0) /* 500, as dockerd; what is wrong with its rules dockerd hears from its runtime */
+		return err_set(e, ERR_SYSTEM, "%s%s", read ? RUNTIME_REFUSES : "", why.msg);
 	return 0;
 }
 
@@ -560,7 +560,7 @@ static int build_spec(struct building *b, struct err *e)
 	container_limits(h, &b->spec.linux_.resources);
 	r = set_blkio(b, e);
 	if (r == 0)
-		r = seccomp_policy(b->c->en, h, &b->security, b->caps, &b->spec.linux_.seccomp, e);
+		r = seccomp_filter(b->c->en, h, &b->security, b->caps, &b->seccomp, &b->filtered, e);
 	if (r < 0)
 		return r;
 	set_sysctls(b);
@@ -638,14 +638,13 @@ int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret
 	r = root_mount(c, &rec, &fs, &root, e);
 	if (r == 0)
 		r = build_spec(&b, e);
-	if (r == 0 && plan_bytes_from_spec(&b.spec, &env, ret, &refused) < 0) /* what dockerd hears from its runtime */
-		r = err_set(e, ERR_SYSTEM,
-			    "failed to create task for container: failed to create shim task: OCI runtime create "
-			    "failed: runc create failed: %s",
-			    refused.msg);
+	env.seccomp = b.filtered ? &b.seccomp : NULL;
+	if (r == 0 && plan_bytes_from_spec(&b.spec, &env, ret, &refused) < 0)
+		r = err_set(e, ERR_SYSTEM, RUNTIME_REFUSES "%s", refused.msg);
 	if (r == 0)
 		*ret_new_netns = b.new_netns;
 	json_done(&oci_spec_type, &b.spec);
+	seccomp_ready_done(&b.seccomp);
 	store_rootfs_done(&fs);
 	json_done(&container_record_type, &rec);
 	return r;
@@ -656,7 +655,8 @@ int exec_plan(struct container *c, const struct exec *x, struct strb *ret, struc
 	struct container_record rec = { 0 };
 	struct oci_spec spec = { 0 };
 	struct oci_process *p = &spec.process;
-	struct oci_seccomp *policy = NULL;
+	AUTO_SECCOMP struct seccomp_ready seccomp = { 0 };
+	bool filtered = false;
 	struct security security = { 0 };
 	struct plan_env env = { .id = c->id, .late = PLAN_LATE_HOME | PLAN_LATE_PATH };
 	uint64_t caps;
@@ -679,14 +679,11 @@ int exec_plan(struct container *c, const struct exec *x, struct strb *ret, struc
 	if (r == 0) {
 		p->no_new_privs = security.no_new_privileges.set && security.no_new_privileges.v;
 		if (!x->config.privileged)
-			r = seccomp_policy(c->en, &rec.host, &security, caps, &policy, e);
+			r = seccomp_filter(c->en, &rec.host, &security, caps, &seccomp, &filtered, e);
 	}
+	env.seccomp = filtered ? &seccomp : NULL;
 	if (r == 0)
-		r = plan_process_bytes_from_spec(p, policy, &env, ret, e);
-	if (policy) {
-		json_done(&oci_seccomp_type, policy);
-		free(policy);
-	}
+		r = plan_process_bytes_from_spec(p, NULL, &env, ret, e);
 	json_done(&oci_spec_type, &spec);
 	json_done(&container_record_type, &rec);
 	return r;

@@ -3,6 +3,7 @@
 #include "engine/engine_private.h"
 #include "engine/container_check.h"
 #include "engine/image_glue.h"
+#include "plan/seccomp_cache.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -277,6 +278,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	(void)pthread_cond_init(&en->idle, NULL);
 	(void)pthread_cond_init(&en->exec_changed, NULL);
 	en->events = events_new();
+	en->seccomp = seccomp_cache_new();
 	en->shim_program = shim_program(en);
 	en->cgroup_parent = config->cgroup_parent
 				    ? xasprintf("/%s", config->cgroup_parent + (*config->cgroup_parent == '/'))
@@ -355,6 +357,7 @@ void engine_close(struct engine *en)
 	images_close(en->images);
 	store_close(en->store);
 	db_close(en->db);
+	seccomp_cache_free(en->seccomp);
 	fd_closep(&en->data_fd);
 	fd_closep(&en->exec_fd);
 	fd_closep(&en->containers_fd);

@@ -60,6 +60,7 @@ struct engine {
 	struct volumes *volumes;
 	struct events *events;
 	struct shim_hub *hub;
+	struct seccomp_cache *seccomp;
 	int data_fd, exec_fd, containers_fd, shims_fd; /* folders: data root, exec root, docker/containers, shim */
 	int programs_fd;                               /* a read-only view of where hoy-shim is */
 	char *shim_program, *id;                       /* id: of the daemon, for info */

@@ -25,12 +25,13 @@ struct plan_env {
 	const struct plan_mount *
 		root; /* the root file system; its first entry has target "/". Overrides root.path; read-only as root.readonly says */
 	size_t n_root;
-	unsigned cgroup_version;         /* 1 (also 0) or 2 */
-	const char *cgroup_path;         /* overrides linux.cgroupsPath, which in turn overrides "/<id>" */
-	const char *user;                /* "name", "name:group", "1000:group": overrides process.user's numbers */
-	const struct strv *group_names;  /* additional groups by name (docker run --group-add) */
-	unsigned late;                   /* enum plan_late */
-	const struct plan_ns_choice *ns; /* PLAN_NS_COUNT entries; those with mode != 0 override linux.namespaces */
+	unsigned cgroup_version;             /* 1 (also 0) or 2 */
+	const char *cgroup_path;             /* overrides linux.cgroupsPath, which in turn overrides "/<id>" */
+	const char *user;                    /* "name", "name:group", "1000:group": overrides process.user's numbers */
+	const struct strv *group_names;      /* additional groups by name (docker run --group-add) */
+	unsigned late;                       /* enum plan_late */
+	const struct plan_ns_choice *ns;     /* PLAN_NS_COUNT entries; those with mode != 0 override linux.namespaces */
+	const struct seccomp_ready *seccomp; /* overrides the policy of the specification; NULL = compile that */
 	bool no_pivot, no_new_keyring;
 	bool init;             /* hoy-init in front of the program */
 	bool raw_devices;      /* do not append the default device rules (tests) */
@@ -76,3 +77,9 @@ struct seccomp_filter {
 	uint32_t flags; /* SECCOMP_FILTER_FLAG_* */
 };
 int seccomp_compile(const struct oci_seccomp *s, struct seccomp_filter *ret, struct err *e); /* free(ret->code) */
+struct seccomp_ready { /* compiled, with what else the policy says; owned (seccomp_ready_done) */
+	struct seccomp_filter filter;
+	char *listener, *metadata;
+};
+void seccomp_ready_done(struct seccomp_ready *r);
+#define AUTO_SECCOMP CLEANUP(seccomp_ready_done)

@@ -185,23 +185,34 @@ static int check_cpu_list(struct builder *b, const char *what, const char *s)
 	return 0;
 }
 
+static void take_filter(struct plan_process *p, const struct seccomp_filter *f, const void *code, const char *listener,
+			const char *metadata)
+{
+	if (!f->n)
+		return;
+	p->seccomp = code;
+	p->n_seccomp = f->n;
+	p->seccomp_flags = f->flags;
+	p->seccomp_listener = listener;
+	p->seccomp_metadata = metadata;
+}
+
 static int plan_seccomp(struct builder *b, const struct oci_seccomp *s, struct plan_process *ret)
 {
+	const struct seccomp_ready *ready = b->env->seccomp;
 	struct seccomp_filter f = { 0 };
 	int r;
 
+	if (ready) {
+		take_filter(ret, &ready->filter, ready->filter.code, ready->listener, ready->metadata);
+		return 0;
+	}
 	if (!s)
 		return 0;
 	r = seccomp_compile(s, &f, b->e);
 	if (r < 0)
 		return r;
-	if (f.n) {
-		ret->seccomp = memcpy(plan_arena_alloc(b->a, f.n), f.code, f.n);
-		ret->n_seccomp = f.n;
-		ret->seccomp_flags = f.flags;
-		ret->seccomp_listener = s->listener_path;
-		ret->seccomp_metadata = s->listener_metadata;
-	}
+	take_filter(ret, &f, memcpy(plan_arena_alloc(b->a, f.n), f.code, f.n), s->listener_path, s->listener_metadata);
 	free(f.code);
 	return 0;
 }

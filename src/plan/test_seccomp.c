@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "plan/seccomp_cache.h"
 #include "plan/seccomp_default.h"
 
 #include <linux/audit.h>
@@ -454,6 +455,58 @@ static void test_profile_mistakes_are_told_in_dockers_words(void **state)
 	assert_null(s.default_action);
 }
 
+/* ---- the cache ---- */
+static void test_a_cached_filter_is_the_one_compiled_for_its_profile_and_caps(void **state UNUSED)
+{
+	static const char *const profiles[] = { NULL,
+						"{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":["
+						"\"ptrace\"],\"action\":\"SCMP_ACT_ERRNO\"}]}",
+						"{\"defaultAction\":\"SCMP_ACT_ALLOW\"}" };
+	struct seccomp_cache *c = seccomp_cache_new();
+
+	for (int round = 0; round < 3; round++) /* more keys than slots: some are compiled again */
+		for (size_t i = 0; i < ARRAY_LEN(profiles); i++)
+			for (uint64_t caps = 0; caps < 4; caps++) {
+				uint64_t mask = caps & 2 ? (uint64_t)1 << 21 | caps : caps;
+				AUTO_SECCOMP struct seccomp_ready got = { 0 };
+				struct oci_seccomp policy = { 0 };
+				struct seccomp_filter want = { 0 };
+				bool read;
+
+				assert_int_equal(seccomp_cache_get(c, profiles[i], mask, &got, &read, NULL), 0);
+				if (profiles[i])
+					assert_int_equal(seccomp_from_docker_profile(profiles[i], strlen(profiles[i]),
+										     mask, NULL, &policy, NULL),
+							 0);
+				else
+					seccomp_default(mask, NULL, &policy);
+				assert_int_equal(seccomp_compile(&policy, &want, NULL), 0);
+				assert_int_equal(got.filter.n, want.n);
+				assert_int_equal(got.filter.flags, want.flags);
+				assert_memory_equal(got.filter.code, want.code, want.n);
+				free(want.code);
+				json_done(&oci_seccomp_type, &policy);
+			}
+	seccomp_cache_free(c);
+}
+
+static void test_a_bad_profile_is_refused_each_time(void **state UNUSED)
+{
+	static const char *const bad[] = { "{nonsense", "{\"defaultAction\":\"SCMP_ACT_NONSENSE\"}" };
+	struct seccomp_cache *c = seccomp_cache_new();
+
+	for (size_t i = 0; i < 4; i++) {
+		AUTO_SECCOMP struct seccomp_ready got = { 0 };
+		struct err e = ERR_INIT;
+		bool read = i % 2 == 0;
+
+		assert_true(seccomp_cache_get(c, bad[i % 2], 0, &got, &read, &e) < 0);
+		assert_int_equal(read, i % 2 == 1);
+		assert_true(*e.msg);
+	}
+	seccomp_cache_free(c);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +527,8 @@ int main(int argc, char **argv)
 #endif
 		cmocka_unit_test(test_nonsense_is_refused),
 		cmocka_unit_test(test_profile_conditions),
+		cmocka_unit_test(test_a_cached_filter_is_the_one_compiled_for_its_profile_and_caps),
+		cmocka_unit_test(test_a_bad_profile_is_refused_each_time),
 		cmocka_unit_test(test_profile_mistakes_are_told_in_dockers_words),
 	};
 
