@@ -2,13 +2,13 @@
 #include "daemon/clients.h"
 #include "api/api.h"
 #include "http/http.h"
+#include "proc/threads.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#define THREAD_STACK (512 * 1024)
 #define CLIENTS_MAX 4096
 #define REFUSERS 16                   /* threads that tell the rest that the house is full */
 #define REFUSE_MS 2000                /* ... each that patient */
@@ -26,7 +26,7 @@ struct clients {
 	struct api *api;
 	size_t max;
 	struct http_budget bodies;
-	pthread_attr_t attr;
+	struct threads *threads;
 	pthread_mutex_t lock; /* guards all below, and the clients */
 	pthread_cond_t left;
 	size_t n, n_refused;
@@ -43,12 +43,13 @@ size_t clients_max(void)
 	return (size_t)MAX(files.rlim_cur / 2, (rlim_t)16);
 }
 
-struct clients *clients_new(struct api *api, size_t max)
+struct clients *clients_new(struct api *api, struct threads *threads, size_t max)
 {
 	struct clients *c = xcalloc(1, sizeof *c);
 	pthread_condattr_t mono;
 
 	c->api = api;
+	c->threads = threads;
 	c->max = max;
 	c->bodies.left = BODIES_MAX;
 	(void)pthread_mutex_init(&c->lock, NULL);
@@ -56,9 +57,6 @@ struct clients *clients_new(struct api *api, size_t max)
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&c->left, &mono);
 	(void)pthread_condattr_destroy(&mono);
-	(void)pthread_attr_init(&c->attr);
-	(void)pthread_attr_setdetachstate(&c->attr, PTHREAD_CREATE_DETACHED);
-	(void)pthread_attr_setstacksize(&c->attr, THREAD_STACK);
 	return c;
 }
 
@@ -95,7 +93,7 @@ static void leave(struct client *k)
 	free(k);
 }
 
-static void *client_main(void *arg)
+static void client_main(void *arg)
 {
 	struct client *k = arg;
 	struct clients *c = k->house;
@@ -108,7 +106,6 @@ static void *client_main(void *arg)
 		http_serve_conn(k->fd, &o, api_handle, c->api);
 	}
 	leave(k);
-	return NULL;
 }
 
 /* lock held. Who has been idle longest goes: its thread wakes up, sees the end of file and leaves. */
@@ -149,7 +146,6 @@ static bool find_room(struct clients *c, bool *ret_refused)
 void clients_accept(struct clients *c, int listener)
 {
 	struct client *k;
-	pthread_t t;
 	bool room, refused = false;
 	int fd;
 
@@ -172,7 +168,7 @@ void clients_accept(struct clients *c, int listener)
 	c->first = k;
 	*(refused ? &c->n_refused : &c->n) += 1;
 	pthread_mutex_unlock(&c->lock);
-	if (pthread_create(&t, &c->attr, client_main, k) != 0) {
+	if (threads_run(c->threads, client_main, k) < 0) {
 		log_error("cannot start a thread for a client");
 		(void)close(fd);
 		leave(k);

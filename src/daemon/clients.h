@@ -6,7 +6,9 @@
 #include "base/base.h"
 
 struct api;
+struct threads;
 struct clients;
-struct clients *clients_new(struct api *api, size_t max); /* lives as long as the process: its threads do */
-void clients_accept(struct clients *c, int listener);     /* may wait for a tenth of a second when there is no room */
-size_t clients_max(void);                                 /* as many as this process's descriptors allow */
+/* Lives as long as the process: its threads do. */
+struct clients *clients_new(struct api *api, struct threads *threads, size_t max);
+void clients_accept(struct clients *c, int listener); /* may wait for a tenth of a second when there is no room */
+size_t clients_max(void);                             /* as many as this process's descriptors allow */

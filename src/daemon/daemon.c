@@ -21,7 +21,7 @@
 static int serve(const struct listeners *l, int signals, struct api *api)
 {
 	struct pollfd *p = xcalloc(l->n + 1, sizeof *p);
-	struct clients *clients = clients_new(api, clients_max());
+	struct clients *clients = clients_new(api, engine_threads(api->engine), clients_max());
 
 	for (size_t i = 0; i < l->n; i++)
 		p[i] = (struct pollfd){ .fd = l->v[i].fd, .events = POLLIN };

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#define THREAD_STACK (512 * 1024)
+
 /* ---- callbacks into the database ---- */
 static int save_network(void *ctx, const char *id, const char *json, size_t n, struct err *e)
 {
@@ -279,6 +281,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	(void)pthread_cond_init(&en->exec_changed, NULL);
 	en->events = events_new();
 	en->seccomp = seccomp_cache_new();
+	en->threads = threads_new(THREAD_STACK);
 	en->shim_program = shim_program(en);
 	en->cgroup_parent = config->cgroup_parent
 				    ? xasprintf("/%s", config->cgroup_parent + (*config->cgroup_parent == '/'))
@@ -324,6 +327,11 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	return 0;
 }
 
+struct threads *engine_threads(struct engine *en)
+{
+	return en->threads;
+}
+
 void engine_stop(struct engine *en)
 {
 	pthread_mutex_lock(&en->lock);
@@ -358,6 +366,7 @@ void engine_close(struct engine *en)
 	store_close(en->store);
 	db_close(en->db);
 	seccomp_cache_free(en->seccomp);
+	threads_close(en->threads);
 	fd_closep(&en->data_fd);
 	fd_closep(&en->exec_fd);
 	fd_closep(&en->containers_fd);

@@ -17,6 +17,7 @@
 #include "engine/shim_link.h"
 #include "image/image.h"
 #include "net/net.h"
+#include "proc/threads.h"
 #include "store/store.h"
 #include "volume/volume.h"
 
@@ -61,6 +62,7 @@ struct engine {
 	struct events *events;
 	struct shim_hub *hub;
 	struct seccomp_cache *seccomp;
+	struct threads *threads;                       /* lent with engine_threads() */
 	int data_fd, exec_fd, containers_fd, shims_fd; /* folders: data root, exec root, docker/containers, shim */
 	int programs_fd;                               /* a read-only view of where hoy-shim is */
 	char *shim_program, *id;                       /* id: of the daemon, for info */

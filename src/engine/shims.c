@@ -13,7 +13,7 @@ struct job {
 	void *arg;
 };
 
-static void *job_main(void *arg)
+static void job_main(void *arg)
 {
 	struct job *j = arg;
 	struct engine *en = j->en;
@@ -21,7 +21,6 @@ static void *job_main(void *arg)
 	(void)j->f(j->arg);
 	free(j);
 	engine_background_end(en);
-	return NULL;
 }
 
 void engine_background_end(struct engine *en)
@@ -35,19 +34,13 @@ void engine_background_end(struct engine *en)
 int engine_background(struct engine *en, void *(*f)(void *), void *arg)
 {
 	struct job *j = xmalloc(sizeof *j);
-	pthread_attr_t attr;
-	pthread_t t;
 	int r;
 
 	*j = (struct job){ .en = en, .f = f, .arg = arg };
 	pthread_mutex_lock(&en->lock);
 	en->background++;
 	pthread_mutex_unlock(&en->lock);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	(void)pthread_attr_setstacksize(&attr, 256 * 1024);
-	r = -pthread_create(&t, &attr, job_main, j);
-	(void)pthread_attr_destroy(&attr);
+	r = threads_run(en->threads, job_main, j);
 	if (r < 0) {
 		free(j);
 		engine_background_end(en);

@@ -1,5 +1,6 @@
 /* Promises of proc.h. The sandbox tests need root and are skipped without it; each runs in a forked child. */
 #include "proc/proc.h"
+#include "proc/threads.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -343,6 +344,80 @@ static void test_sandbox(void **state)
 	assert_int_equal(dir_remove(AT_FDCWD, temp), 0);
 }
 
+/* ---- threads ---- */
+struct tally {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int begun, done, wanted;
+	pthread_t who[2];
+};
+
+/* Ends only when as many are at work at once as the test wants: nobody waits for a place behind somebody else. */
+static void meet(void *arg)
+{
+	struct tally *t = arg;
+
+	pthread_mutex_lock(&t->lock);
+	t->begun++;
+	pthread_cond_broadcast(&t->changed);
+	while (t->begun < t->wanted)
+		pthread_cond_wait(&t->changed, &t->lock);
+	t->done++;
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void test_work_never_waits_for_other_work(void **state UNUSED)
+{
+	struct tally t = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct threads *threads = threads_new(256 * 1024);
+
+	for (int round = 0; round < 300; round++) { /* some threads are new, some have just finished, some have ended */
+		int n = 1 + round * 7 % 24;
+
+		if (round % 100 == 99)
+			(void)sleep(3);
+		pthread_mutex_lock(&t.lock);
+		t.begun = t.done = 0;
+		t.wanted = n;
+		pthread_mutex_unlock(&t.lock);
+		for (int i = 0; i < n; i++)
+			assert_int_equal(threads_run(threads, meet, &t), 0);
+		pthread_mutex_lock(&t.lock);
+		while (t.done < n)
+			pthread_cond_wait(&t.changed, &t.lock);
+		pthread_mutex_unlock(&t.lock);
+	}
+	threads_close(threads);
+}
+
+static void note_thread(void *arg)
+{
+	struct tally *t = arg;
+
+	pthread_mutex_lock(&t->lock);
+	t->who[t->done++] = pthread_self();
+	pthread_cond_broadcast(&t->changed);
+	pthread_mutex_unlock(&t->lock);
+}
+
+static void test_a_thread_that_has_finished_takes_the_next_work(void **state UNUSED)
+{
+	struct tally t = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+	struct threads *threads = threads_new(256 * 1024);
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(threads_run(threads, note_thread, &t), 0);
+		pthread_mutex_lock(&t.lock);
+		while (t.done <= i)
+			pthread_cond_wait(&t.changed, &t.lock);
+		pthread_mutex_unlock(&t.lock);
+		(void)usleep(200 * 1000);
+	}
+	assert_true(pthread_equal(t.who[0], t.who[1]));
+	threads_close(threads);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +429,8 @@ int main(void)
 		cmocka_unit_test(test_die_with_parent_is_told_by_environment),
 		cmocka_unit_test(test_threads_spawn_at_once),
 		cmocka_unit_test(test_sockets_in_deep_directories),
+		cmocka_unit_test(test_work_never_waits_for_other_work),
+		cmocka_unit_test(test_a_thread_that_has_finished_takes_the_next_work),
 		cmocka_unit_test(test_sandbox),
 	};
 
