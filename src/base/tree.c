@@ -34,12 +34,14 @@ static int move_up(struct sweep *w, int dir, const char *name)
 static int sweep_below(struct sweep *w, int fd, int depth);
 
 /* 0 where it is gone, 1 for a directory with something in it */
-static int remove_simple(int dir, const char *name)
+static int remove_simple(int dir, const char *name, bool known_dir)
 {
-	if (unlinkat(dir, name, 0) == 0)
-		return 0;
-	if (errno != EISDIR && errno != EPERM) /* Linux says the one of a directory, POSIX the other */
-		return -errno;
+	if (!known_dir) {
+		if (unlinkat(dir, name, 0) == 0)
+			return 0;
+		if (errno != EISDIR && errno != EPERM) /* Linux says the one of a directory, POSIX the other */
+			return -errno;
+	}
 	if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
 		return 0;
 	if (errno == ENOTDIR)
@@ -47,11 +49,11 @@ static int remove_simple(int dir, const char *name)
 	return errno == ENOTEMPTY || errno == EEXIST ? 1 : -errno;
 }
 
-static int sweep_one(struct sweep *w, int dir, const char *name, int depth)
+static int sweep_one(struct sweep *w, int dir, const char *name, bool known_dir, int depth)
 {
 	struct k_open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 				  .resolve = K_RESOLVE_NO_XDEV };
-	int r = remove_simple(dir, name);
+	int r = remove_simple(dir, name, known_dir);
 	int fd;
 
 	if (r <= 0)
@@ -77,7 +79,9 @@ static int sweep_below(struct sweep *w, int fd, int depth)
 		return r;
 	}
 	for (struct dirent *e; (e = (errno = 0, readdir(d)));) {
-		int k = streq(e->d_name, ".") || streq(e->d_name, "..") ? 0 : sweep_one(w, dirfd(d), e->d_name, depth);
+		int k = streq(e->d_name, ".") || streq(e->d_name, "..")
+				? 0
+				: sweep_one(w, dirfd(d), e->d_name, e->d_type == DT_DIR, depth);
 
 		if (k < 0 && k != -ENOENT && r == 0)
 			r = k;
@@ -92,7 +96,7 @@ int dir_remove(int dir, const char *path)
 {
 	AUTO_FD int top = -1;
 	struct sweep w = { 0 };
-	int r = remove_simple(dir, path);
+	int r = remove_simple(dir, path, false);
 
 	if (r <= 0)
 		return r;
