@@ -1,6 +1,9 @@
 """kill -9 of hoyd is a non-event: no container lost, no log line lost, nothing that was promised forgotten."""
+import json
 import random
 import re
+import shutil
+import sqlite3
 import threading
 import time
 
@@ -234,6 +237,25 @@ def test_after_a_power_loss_policies_decide_who_starts(cli, own_engine, name):
     until(lambda: states() == ["running", "running", "exited", "exited", "created"], what="the containers' starts")
     cli("exec", name + "a", "true")
     cli("rm", "-f", *(name + n for n in "ausnc"))
+
+
+def test_of_a_container_that_removes_itself_a_power_loss_leaves_nothing(cli, own_engine, name):
+    """Its start and removal are committed lazily: a power loss may bring back its creation alone, with or without its files."""
+    for n in "rxk":
+        cli("create", "--name", name + n, *(["--rm"] if n != "k" else []), BUSYBOX, "true")
+    x = cli.inspect(name + "x", "{{.Id}}")
+    own_engine.kill()
+    shutil.rmtree(f"{own_engine.folder}/data/docker/containers/{x}")
+    own_engine.start()
+    assert cli("ps", "-a", "--format", "{{.Names}}").out.split() == [name + n for n in "kxr"], "the machine has not been off"
+    own_engine.kill()
+    with sqlite3.connect(f"{own_engine.folder}/data/hoy.db") as db:
+        for key, doc in db.execute("SELECT key, doc FROM containers").fetchall():
+            db.execute("UPDATE containers SET doc=? WHERE key=?", (json.dumps({**json.loads(doc), "Created": 10**18}), key))
+    db.close()
+    own_engine.start()
+    assert cli("ps", "-a", "--format", "{{.Names}}").out.split() == [name + "k"]
+    cli("rm", name + "k")
 
 
 def shim_of(engine, cli, name):

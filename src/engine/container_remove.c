@@ -38,6 +38,15 @@ static void remove_anonymous_volumes(struct container *c)
 	}
 }
 
+/* save_lock held. Should a power loss bring back the record of one that removes itself, it is removed again before any client is heard. */
+static int forget_record(struct container *c, struct err *e)
+{
+	AUTO_DB_BATCH struct db_batch b = { .lazy = c->rec.host.auto_remove };
+
+	db_del(&b, DB_CONTAINERS, c->id);
+	return db_commit(c->en->db, &b, e);
+}
+
 int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e)
 {
 	struct engine *en = c->en;
@@ -78,7 +87,7 @@ int container_remove_op(struct container *c, const char *ref, const struct conta
 	}
 	container_shim_end(c); /* returns when cgroup, mounts and namespaces are gone */
 	pthread_mutex_lock(&c->save_lock);
-	r = db_del_one(en->db, DB_CONTAINERS, c->id, e);
+	r = forget_record(c, e);
 	c->gone = r == 0;
 	pthread_mutex_unlock(&c->save_lock);
 	if (r < 0) {

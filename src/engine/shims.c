@@ -506,13 +506,24 @@ static void clear_left_socket(struct container *c)
 	(void)unlinkat(c->en->shims_fd, name, 0);
 }
 
+/* Nobody waits any more for one that was to remove itself: what a lazy commit left of it may be as little as its creation. */
+static bool of_an_earlier_boot(const struct container_record *rec)
+{
+	struct timespec up = { 0 };
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &up);
+	return rec->created_ns < time_now_ns() - (int64_t)up.tv_sec * 1000000000 - up.tv_nsec;
+}
+
 /* What hoyd was about to do when it died: give back the network, remove what was to be removed by itself. */
 static void finish_exit(struct container *c)
 {
 	bool pending;
 
 	pthread_mutex_lock(&c->lock);
-	pending = !c->rec.state.running && (c->rec.endpoint || (c->rec.host.auto_remove && c->rec.state.finished_ns));
+	pending = !c->rec.state.running &&
+		  (c->rec.endpoint ||
+		   (c->rec.host.auto_remove && (c->rec.state.finished_ns || of_an_earlier_boot(&c->rec))));
 	pthread_mutex_unlock(&c->lock);
 	if (!pending)
 		return;

@@ -406,7 +406,8 @@ static void container_exited(struct shim *s, int status)
 	if (!s->hello)
 		wait_answer_all(s, WAIT_EXITED);
 	follow_pump_all(s, true);
-	(void)journal_sync(&s->journal);
+	if (!s->unsynced) /* who removes itself leaves nothing that an exit code could belong to after a power loss */
+		(void)journal_sync(&s->journal);
 	if (s->unsynced && s->own_pidns && s->hello && !again)
 		s->clean_by = time_mono_ns() + CLEAN_BY_NS;
 	else
