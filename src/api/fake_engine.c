@@ -237,7 +237,8 @@ int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 	return say(e, "rmi %s", ref);
 }
 
-int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_progress *p, struct err *e)
+int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_platform *platform,
+		const struct engine_progress *p, struct err *e)
 {
 	char buf[4096];
 	ssize_t n;
@@ -251,6 +252,23 @@ int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_pr
 			p->line(p->ctx, "{\"stream\":\"working\"}");
 	}
 	return say(e, "load quiet=%d", quiet);
+}
+
+int images_save(struct engine *en, const struct strv *names, const struct engine_platform *platform,
+		const struct engine_out *out, struct err *e)
+{
+	AUTO_STRB struct strb all = STRB_INIT;
+	int r;
+
+	for (size_t i = 0; i < names->n; i++)
+		strb_addf(&all, " %s", names->v[i]);
+	r = say(e, "save%s %s/%s", strb_str(&all), platform->os, platform->arch);
+	if (r < 0)
+		return r;
+	r = out->begin(out->ctx);
+	if (r == 0)
+		r = out->write(out->ctx, "archive", 7);
+	return r == 0 && strv_has(names, "torn") ? err_set(e, ERR_SYSTEM, "layer is gone") : r;
 }
 
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,

@@ -219,12 +219,20 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 static int do_load(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
 {
 	(void)http_stream_begin(q->conn, 200, "application/json"); /* its errors are lines, too */
-	return images_load(q->engine, in_fd, api_q_bool_or(q, "quiet", false), p, e);
+	AUTO_STRV struct strv own = { 0 };
+	struct engine_platform platform = { .os = "", .arch = "", .variant = "" };
+	int r = api_q_platform(q, 48, &platform, &own, e);
+
+	return r < 0 ? r : images_load(q->engine, in_fd, api_q_bool_or(q, "quiet", false), &platform, p, e);
 }
 
 int api_image_load(struct request *q, struct err *e)
 {
-	return run_on_body(q, do_load, e);
+	AUTO_STRV struct strv own = { 0 };
+	struct engine_platform platform = { .os = "", .arch = "", .variant = "" };
+	int r = api_q_platform(q, 48, &platform, &own, e); /* said before the answer begins */
+
+	return r < 0 ? r : run_on_body(q, do_load, e);
 }
 
 static int do_import(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)

@@ -38,6 +38,9 @@ int api_q_time(const struct request *q, const char *name, int64_t *ret_ns,
 	       struct err *e); /* seconds[.fraction]; 0 where absent */
 int api_q_filters(const struct request *q, struct engine_filters *ret, struct err *e);
 int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e);
+/* `platform` as JSON, understood since API 1.<since>; "" fields where absent. own keeps the strings. */
+int api_q_platform(const struct request *q, unsigned since, struct engine_platform *ret, struct strv *own,
+		   struct err *e);
 #define AUTO_FILTERS CLEANUP(engine_filters_done)
 #define BODY_MAX (16 << 20)
 int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e); /* the body, which must call itself JSON */
@@ -64,6 +67,6 @@ handler api_containers_list, api_containers_create, api_containers_inspect, api_
 	api_containers_resize, api_containers_update, api_containers_attach, api_containers_prune;
 handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
-	api_image_create;
+	api_image_create, api_image_save, api_images_save;
 handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove, api_volume_prune, api_network_list,
 	api_network_inspect, api_network_remove, api_network_prune;

@@ -51,8 +51,10 @@ int decomp_read(struct decomp *d, void *p, size_t n, size_t *ret_n, struct err *
 struct decomp_sums {
 	enum comp comp;
 	int64_t in, out;
-	char digest[72]; /* of the bytes that went in */
+	char digest
+		[72]; /* of the bytes that went in; "" where they came out as they were (COMP_NONE), or nobody wanted it */
 };
+void decomp_unhashed(struct decomp *d); /* before the first read: nobody wants the digest */
 int decomp_finish(struct decomp *d, struct decomp_sums *ret, struct err *e); /* reads the input to its end */
 
 /* ---- the thread that decompresses while we write (pipe.c) ---- */
@@ -61,7 +63,9 @@ int pipe_source_new(struct decomp *d, struct pipe_source **ret, struct err *e); 
 struct source *pipe_source_src(struct pipe_source *p);
 const char *pipe_source_digest(struct pipe_source *p,
 			       struct err *e); /* of the bytes that came out; drains the rest first */
-void pipe_source_free(struct pipe_source *p);  /* ends and joins the thread */
+void pipe_source_unhashed(
+	struct pipe_source *p); /* before the first read: nobody wants it; pipe_source_digest() gives "" */
+void pipe_source_free(struct pipe_source *p); /* ends and joins the thread */
 
 /* ---- tar (tar.c, tar_pax.c): pure; any bytes give entries or a sentence ---- */
 #define TAR_BLOCK 512

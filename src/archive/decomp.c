@@ -26,7 +26,8 @@ int decomp_more(struct decomp *d, struct err *e)
 	d->in_n = (size_t)n;
 	d->in_end = n == 0;
 	d->in_total += n;
-	hash_add(d->hash, d->in, (size_t)n);
+	if (d->hash)
+		hash_add(d->hash, d->in, (size_t)n);
 	return n > 0;
 }
 
@@ -55,7 +56,6 @@ static int plain_read(struct decomp *d, uint8_t *p, size_t n, size_t *ret_n, str
 		return err_sys(e, (int)k, "reading the archive");
 	d->in_end = k == 0;
 	d->in_total += k;
-	hash_add(d->hash, p, (size_t)k);
 	*ret_n = (size_t)k;
 	return 0;
 }
@@ -217,6 +217,12 @@ struct decomp *decomp_new(struct decomp_input in, const struct decomp_budget *b)
 	return d;
 }
 
+void decomp_unhashed(struct decomp *d)
+{
+	hash_free(d->hash);
+	d->hash = NULL;
+}
+
 void decomp_free(struct decomp *d)
 {
 	if (!d)
@@ -242,8 +248,13 @@ static int detect(struct decomp *d, struct err *e)
 		d->in_end = n == 0;
 	}
 	d->in_total = (int64_t)d->in_n;
-	hash_add(d->hash, d->in, d->in_n);
 	d->comp = comp_detect(d->in, d->in_n);
+	if (d->comp == COMP_NONE) { /* what goes in comes out: one of the two sums will do */
+		hash_free(d->hash);
+		d->hash = NULL;
+	}
+	if (d->hash)
+		hash_add(d->hash, d->in, d->in_n);
 	d->open = true;
 	r = formats[d->comp].open(d);
 	return r < 0 ? err_sys(e, r, "%s", comp_name(d->comp)) : 0;
@@ -300,6 +311,7 @@ int decomp_finish(struct decomp *d, struct decomp_sums *ret, struct err *e)
 			return r;
 	}
 	*ret = (struct decomp_sums){ .comp = d->comp, .in = d->in_total, .out = d->out_total };
-	hash_text(d->hash, ret->digest);
+	if (d->hash)
+		hash_text(d->hash, ret->digest);
 	return 0;
 }

@@ -85,7 +85,8 @@ static int next(struct source *s, const uint8_t **ret, size_t *ret_n, struct err
 	*ret = p->buf[slot];
 	*ret_n = p->n[slot];
 	pthread_mutex_unlock(&p->lock);
-	hash_add(p->hash, *ret, *ret_n);
+	if (p->hash)
+		hash_add(p->hash, *ret, *ret_n);
 	return 0;
 }
 
@@ -111,6 +112,12 @@ int pipe_source_new(struct decomp *d, struct pipe_source **ret, struct err *e)
 	return 0;
 }
 
+void pipe_source_unhashed(struct pipe_source *p)
+{
+	hash_free(p->hash);
+	p->hash = NULL;
+}
+
 struct source *pipe_source_src(struct pipe_source *p)
 {
 	return &p->src;
@@ -124,7 +131,7 @@ const char *pipe_source_digest(struct pipe_source *p, struct err *e)
 	while (n > 0)
 		if (next(&p->src, &chunk, &n, e) < 0)
 			return NULL;
-	if (!p->digest[0])
+	if (p->hash && !p->digest[0])
 		hash_text(p->hash, p->digest);
 	return p->digest;
 }

@@ -36,6 +36,47 @@ static int upload(struct cli *c, const char *path, int fd, bool quiet, struct er
 	return r;
 }
 
+#if defined(__aarch64__)
+#define ARCH_HERE "arm64"
+#elif defined(__arm__)
+#define ARCH_HERE "arm"
+#elif defined(__i386__)
+#define ARCH_HERE "386"
+#elif defined(__riscv)
+#define ARCH_HERE "riscv64"
+#else
+#define ARCH_HERE "amd64"
+#endif
+
+/* "linux/arm/v7" -> the JSON that the API wants; an operating system or a processor alone stands for ours otherwise. */
+static int add_platform(struct cli *c, struct strb *path, struct err *e)
+{
+	const char *text = opt_str(c->o, "platform");
+	AUTO_STRV struct strv part = { 0 };
+	AUTO_STRB struct strb json = STRB_INIT;
+	AUTO_FREE char *os = NULL, *arch = NULL;
+
+	if (!*text)
+		return 0;
+	strv_split(&part, text, "/");
+	if (!part.n || part.n > 3 ||
+	    strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") != strlen(text))
+		return err_set(e, ERR_INVALID,
+			       "invalid platform: \"%s\": cannot parse platform specifier: invalid argument", text);
+	os = xstrdup(part.n == 1 && !streq(part.v[0], "linux") ? "linux" : part.v[0]);
+	arch = xstrdup(part.n > 1 ? part.v[1] : streq(part.v[0], "linux") ? ARCH_HERE : part.v[0]);
+	if (streq(arch, "x86_64") || streq(arch, "x86-64"))
+		memcpy(arch, "amd64", 6);
+	if (streq(arch, "aarch64"))
+		memcpy(arch, "arm64", 6);
+	strb_addf(&json, "{\"architecture\":\"%s\",\"os\":\"%s\"", arch, os);
+	if (part.n > 2)
+		strb_addf(&json, ",\"variant\":\"%s\"", part.v[2]);
+	strb_addc(&json, '}');
+	query_add(path, "platform", strb_str(&json));
+	return 0;
+}
+
 int cmd_load(struct cli *c)
 {
 	const char *input = opt_str(c->o, "input");
@@ -51,8 +92,8 @@ int cmd_load(struct cli *c)
 	r = *input ? open_input(input, &fd, &e) : 0;
 	strb_adds(&path, "/images/load");
 	query_add(&path, "quiet", opt_bool(c->o, "quiet") || !isatty(STDOUT_FILENO) ? "1" : "0");
-	if (*opt_str(c->o, "platform"))
-		query_add(&path, "platform", opt_str(c->o, "platform"));
+	if (r >= 0)
+		r = add_platform(c, &path, &e);
 	if (r >= 0)
 		r = upload(c, strb_str(&path), *input ? fd : STDIN_FILENO, false, &e);
 	return r < 0 ? cli_report(&e) : 0;
@@ -128,12 +169,13 @@ static int download(struct cli *c, const char *path, const char *output, const c
 int cmd_save(struct cli *c)
 {
 	AUTO_STRB struct strb path = STRB_INIT;
+	struct err e = ERR_INIT;
 
 	strb_adds(&path, "/images/get");
 	for (size_t i = 0; i < c->words->n; i++)
 		query_add(&path, "names", c->words->v[i]);
-	if (*opt_str(c->o, "platform"))
-		query_add(&path, "platform", opt_str(c->o, "platform"));
+	if (add_platform(c, &path, &e) < 0)
+		return cli_report(&e);
 	return download(c, strb_str(&path), opt_str(c->o, "output"), "save");
 }
 

@@ -159,7 +159,20 @@ struct engine_progress {
 	void (*line)(void *ctx, const char *json);
 	void *ctx;
 };
-int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_progress *p, struct err *e);
+struct engine_platform { /* "" = any */
+	const char *os, *arch, *variant;
+};
+int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_platform *platform,
+		const struct engine_progress *p, struct err *e);
+/* An archive on its way out. begin() is called once, when nothing but the bytes themselves can go wrong any more: write the head there.
+ * An error after it: cut the connection. Both return negative errnos, which end it. */
+struct engine_out {
+	int (*begin)(void *ctx);
+	int (*write)(void *ctx, const void *p, size_t n);
+	void *ctx;
+};
+int images_save(struct engine *en, const struct strv *names, const struct engine_platform *platform,
+		const struct engine_out *out, struct err *e);
 struct image_import_opts {
 	const char *repo, *tag, *message, *platform;
 	const struct strv *changes;

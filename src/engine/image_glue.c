@@ -237,13 +237,24 @@ static void loaded(void *ctx, const char *text)
 	l->p->line(l->p->ctx, b.s);
 }
 
-int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_progress *p, struct err *e)
+int images_save(struct engine *en, const struct strv *names, const struct engine_platform *platform,
+		const struct engine_out *out, struct err *e)
+{
+	struct image_platform p = { .os = platform->os, .arch = platform->arch, .variant = platform->variant };
+	struct image_out o = { .begin = out->begin, .write = out->write, .ctx = out->ctx };
+
+	return image_save(en->images, names, &p, &o, e);
+}
+
+int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_platform *platform,
+		const struct engine_progress *p, struct err *e)
 {
 	struct lines l = { p, quiet };
 	struct image_source src = { .fd = in_fd };
 	struct image_progress ip = { .ctx = &l, .line = loaded };
+	struct image_platform want = { .os = platform->os, .arch = platform->arch, .variant = platform->variant };
 
-	return image_load(en->images, &src, &ip, e);
+	return image_load(en->images, &src, &want, &ip, e);
 }
 
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,

@@ -149,9 +149,23 @@ struct image_progress {
 	void *ctx;
 	void (*line)(void *ctx, const char *text); /* "Loaded image: debian:12" without newline; NULL is fine */
 };
+struct image_platform { /* NULL or "" = any */
+	const char *os, *arch, *variant;
+};
 /* docker load: a `docker save` archive or an OCI layout, perhaps compressed, with any number of images. On error those that were
- * loaded before it stay, nothing else does. */
-int image_load(struct images *t, const struct image_source *src, const struct image_progress *p, struct err *e);
+ * loaded before it stay, nothing else does. Images for another platform than the one wanted are passed over. */
+int image_load(struct images *t, const struct image_source *src, const struct image_platform *platform,
+	       const struct image_progress *p, struct err *e);
+
+/* docker save: an OCI layout with docker's manifest.json beside it, each layer once. names: images, names, ids, or repositories (all
+ * their tags). Everything is looked up before begin is called; an error behind it says that the stream is torn. */
+struct image_out {
+	int (*begin)(void *ctx);
+	int (*write)(void *ctx, const void *p, size_t n);
+	void *ctx;
+};
+int image_save(struct images *t, const struct strv *names, const struct image_platform *platform,
+	       const struct image_out *out, struct err *e);
 
 struct image_import {
 	struct image_source src;    /* tar of a root file system, perhaps compressed */

@@ -8,6 +8,7 @@
 
 struct load {
 	struct images *t;
+	const struct image_platform *platform;
 	const struct image_progress *progress;
 	struct spool *spool;
 	size_t done;
@@ -24,6 +25,7 @@ static void say(struct load *l, const char *fmt, const char *what)
 /* ---- one image, its parts already named ---- */
 struct plan {
 	char *config;        /* path in the archive */
+	char *id;            /* the digest it must have, or NULL */
 	struct strv layers;  /* likewise, lowest first */
 	struct strv digests; /* of the layers as they come, where the archive promises them */
 	struct strv names;   /* full references */
@@ -32,33 +34,162 @@ struct plan {
 static void plan_done(struct plan *p)
 {
 	free(p->config);
+	free(p->id);
 	strv_done(&p->layers);
 	strv_done(&p->digests);
 	strv_done(&p->names);
 }
 
+/* ---- its layers: unpacked side by side, settled together ---- */
+#define UNPACK_AT_ONCE 4
+struct unpacking {
+	struct load *l;
+	const struct plan *p;
+	const struct image *i;
+	size_t first; /* layers below it are there already */
+	struct store_stage **stages;
+	pthread_mutex_t lock;
+	size_t next; /* guarded by lock, as what follows */
+	int error;
+	struct err err;
+};
+
+static int unpack_one(struct unpacking *u, size_t k, const char *parent, struct err *e)
+{
+	AUTO_FREE char *what = xasprintf("layer %zu", k);
+	AUTO_FD int fd = spool_open(u->l->spool, u->p->layers.v[k], e);
+
+	return fd < 0 ? fd
+		      : store_stage(u->l->t->store, parent,
+				    &(struct store_blob){ .src = { .fd = fd },
+							  .digest = u->p->digests.n ? u->p->digests.v[k] : NULL,
+							  .diff_id = u->i->oci.rootfs.diff_ids.v[k],
+							  .what = what },
+				    &u->stages[k], e);
+}
+
+static void *unpack_some(void *arg)
+{
+	struct unpacking *u = arg;
+
+	for (;;) {
+		struct err err = ERR_INIT;
+		size_t k;
+		bool stop;
+		int r;
+
+		pthread_mutex_lock(&u->lock);
+		k = u->next++;
+		stop = k >= u->p->layers.n || u->error < 0;
+		pthread_mutex_unlock(&u->lock);
+		if (stop)
+			return NULL;
+		r = unpack_one(u, k, NULL, &err);
+		if (r < 0) {
+			pthread_mutex_lock(&u->lock);
+			if (u->error == 0) {
+				u->error = r;
+				u->err = err;
+			}
+			pthread_mutex_unlock(&u->lock);
+		}
+	}
+}
+
+static int unpack_all(struct unpacking *u, struct err *e)
+{
+	size_t n = MIN(u->p->layers.n - u->first, (size_t)UNPACK_AT_ONCE) - 1, started = 0;
+	pthread_t threads[UNPACK_AT_ONCE];
+
+	while (started < n && pthread_create(&threads[started], NULL, unpack_some, u) == 0)
+		started++;
+	(void)unpack_some(u);
+	while (started > 0)
+		(void)pthread_join(threads[--started], NULL);
+	if (u->error < 0 && e)
+		*e = u->err;
+	return u->error;
+}
+
+/* Layers that are made out of their parent come one after the other. */
+static int add_in_order(struct unpacking *u, char chain[DIGEST_TEXT], struct err *e)
+{
+	int r = 0;
+
+	for (size_t k = u->first; r == 0 && k < u->p->layers.n; k++) {
+		const char *parent = *chain ? chain : NULL;
+		char next[DIGEST_TEXT];
+
+		r = unpack_one(u, k, parent, e);
+		if (r == 0) {
+			r = store_settle(u->l->t->store, parent, &u->stages[k], 1, 0, next, e);
+			u->stages[k] = NULL;
+		}
+		if (r == 0) {
+			store_layer_unref(u->l->t->store, parent); /* its child holds it now */
+			memcpy(chain, next, sizeof next);
+		}
+	}
+	return r;
+}
+
+static int add_missing(struct unpacking *u, char chain[DIGEST_TEXT], struct err *e)
+{
+	struct store *store = u->l->t->store;
+	const char *parent = *chain ? chain : NULL;
+	char top[DIGEST_TEXT];
+	int r;
+
+	if (store_whole_trees(store))
+		return add_in_order(u, chain, e);
+	r = unpack_all(u, e);
+	if (r < 0)
+		return r;
+	r = store_settle(store, parent, u->stages + u->first, u->p->layers.n - u->first, 0, top, e);
+	memset(u->stages, 0, u->p->layers.n * sizeof(struct store_stage *));
+	if (r == 0) {
+		store_layer_unref(store, parent);
+		memcpy(chain, top, sizeof top);
+	}
+	return r;
+}
+
+/* How many of the lowest layers are there; a reference to the highest of them is ours. */
+static size_t have_already(struct store *store, const struct strv *diff_ids, char chain[DIGEST_TEXT])
+{
+	char next[DIGEST_TEXT];
+	size_t k;
+
+	*chain = 0;
+	for (k = 0; k < diff_ids->n; k++) {
+		chain_id(*chain ? chain : NULL, diff_ids->v[k], next);
+		if (store_layer_ref(store, next, NULL) < 0)
+			break;
+		store_layer_unref(store, *chain ? chain : NULL);
+		memcpy(chain, next, sizeof next);
+	}
+	return k;
+}
+
 static int add_layers(struct load *l, const struct plan *p, struct image *i, struct err *e)
 {
-	char chain[DIGEST_TEXT] = "";
+	struct unpacking u = { .l = l, .p = p, .i = i };
+	char chain[DIGEST_TEXT];
+	int r = 0;
 
-	for (size_t k = 0; k < p->layers.n; k++) {
-		AUTO_FREE char *what = xasprintf("layer %zu", k);
-		char next[DIGEST_TEXT];
-		AUTO_FD int fd = spool_open(l->spool, p->layers.v[k], e);
-		int r = fd;
-
-		if (r >= 0)
-			r = store_layer_add(l->t->store, *chain ? chain : NULL,
-					    &(struct store_blob){ .src = { .fd = fd },
-								  .digest = p->digests.n ? p->digests.v[k] : NULL,
-								  .diff_id = i->oci.rootfs.diff_ids.v[k],
-								  .what = what },
-					    next, e);
-		/* the child holds its parent from here on, or nobody needs it */
+	u.first = u.next = have_already(l->t->store, &i->oci.rootfs.diff_ids, chain);
+	if (u.first < p->layers.n) {
+		u.stages = xcalloc(p->layers.n, sizeof(struct store_stage *));
+		pthread_mutex_init(&u.lock, NULL);
+		r = add_missing(&u, chain, e);
+		for (size_t k = 0; k < p->layers.n; k++)
+			store_stage_drop(l->t->store, u.stages[k]);
+		pthread_mutex_destroy(&u.lock);
+		free(u.stages);
+	}
+	if (r < 0) {
 		store_layer_unref(l->t->store, *chain ? chain : NULL);
-		if (r < 0)
-			return r;
-		memcpy(chain, next, sizeof chain);
+		return r;
 	}
 	i->top = *chain ? xstrdup(chain) : NULL;
 	i->size = store_chain_size(l->t->store, i->top);
@@ -90,6 +221,10 @@ static int load_one(struct load *l, const struct plan *p, struct err *e)
 		r = image_read(json, n, &i, e);
 	if (r < 0)
 		return r;
+	if (p->id && !streq(p->id, i->id))
+		return err_set(e, ERR_INVALID, "invalid archive: blob %s: content does not match its digest", p->id);
+	if (!image_fits(i, l->platform))
+		return 0;
 	if (p->layers.n != i->oci.rootfs.diff_ids.n)
 		return err_set(e, ERR_INVALID, "invalid manifest, layers length mismatch: expected %zu, got %zu",
 			       p->layers.n, i->oci.rootfs.diff_ids.n);
@@ -164,20 +299,21 @@ static int load_saved(struct load *l, struct err *e)
 /* ---- OCI layout ---- */
 static int read_manifest(struct load *l, const struct oci_descriptor *d, struct oci_manifest *ret, struct err *e)
 {
-	AUTO_FREE char *text = NULL, *path = NULL;
+	AUTO_FREE char *text = NULL;
 	size_t n = 0;
-	int r = spool_blob(l->spool, d, &path, e);
+	int r = spool_read_blob(l->spool, d, DOC_MAX, &text, &n, e);
 
-	if (r == 0)
-		r = spool_read(l->spool, path, DOC_MAX, &text, &n, e);
 	if (r == 0)
 		r = json_read(&oci_manifest_type, text, n, &json_limits_default, ret, e);
 	return r;
 }
 
-/* Of an index the manifest for this machine, else the first that is an image at all (not an attestation). */
-static const struct oci_descriptor *choose(const struct oci_manifest *index)
+/* Of an index the manifest for the wanted platform, or this machine's, else the first that is an image at all (not an attestation). */
+static const struct oci_descriptor *choose(const struct load *l, const struct oci_manifest *index)
 {
+	bool any = !l->platform || str_empty(l->platform->os);
+	const char *os = any ? "linux" : l->platform->os, *arch = any ? arch_here() : l->platform->arch;
+	const char *variant = any ? NULL : l->platform->variant;
 	const struct oci_descriptor *first = NULL;
 
 	for (size_t i = 0; i < index->manifests.n; i++) {
@@ -185,7 +321,8 @@ static const struct oci_descriptor *choose(const struct oci_manifest *index)
 
 		if (d->platform && streq(d->platform->os, "unknown"))
 			continue;
-		if (d->platform && streq(d->platform->architecture, arch_here()) && streq(d->platform->os, "linux"))
+		if (d->platform && streq(d->platform->architecture, arch) && streq(d->platform->os, os) &&
+		    (str_empty(variant) || streq(d->platform->variant, variant)))
 			return d;
 		first = first ? first : d;
 	}
@@ -197,6 +334,7 @@ static int oci_plan(struct load *l, const struct oci_manifest *m, struct plan *p
 	int r = m->config ? spool_blob(l->spool, m->config, &p->config, e)
 			  : err_set(e, ERR_INVALID, "invalid archive: a manifest without a configuration");
 
+	p->id = m->config ? xstrdup(m->config->digest) : NULL;
 	for (size_t i = 0; r == 0 && i < m->layers.n; i++) {
 		char *path = NULL;
 
@@ -237,7 +375,7 @@ static int oci_image(struct load *l, const struct oci_descriptor *d, struct err 
 	int r = read_manifest(l, d, &m, e);
 
 	for (int depth = 0; r == 0 && m.manifests.n; depth++) {
-		const struct oci_descriptor *next = choose(&m);
+		const struct oci_descriptor *next = choose(l, &m);
 		struct oci_manifest inner = { 0 };
 
 		r = !next || depth > 3 ? err_set(e, ERR_INVALID, "invalid archive: an index without an image")
@@ -277,10 +415,11 @@ static int load_layout(struct load *l, struct err *e)
 	return r;
 }
 
-int image_load(struct images *t, const struct image_source *src, const struct image_progress *p, struct err *e)
+int image_load(struct images *t, const struct image_source *src, const struct image_platform *platform,
+	       const struct image_progress *p, struct err *e)
 {
 	struct spool *s = NULL;
-	struct load l = { .t = t, .progress = p };
+	struct load l = { .t = t, .platform = platform, .progress = p };
 	int r = spool_make(t->store, src, &s, e);
 
 	if (r < 0)

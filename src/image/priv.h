@@ -45,6 +45,7 @@ int names_drop(struct images *t, const char *full, struct err *e);
 int images_add(struct images *t, struct image **i, struct err *e);
 int images_drop(struct images *t, const char *id, struct strv *gone_layers, struct err *e);
 
+bool image_fits(const struct image *i, const struct image_platform *p); /* NULL or "": any does */
 int name_for_tag(const char *repo, const char *tag, struct ref *ret, struct err *e);
 const char *arch_here(void); /* in Go's words: "amd64" */
 void tell(struct images *t, const char *action, const char *id, const char *name);

@@ -5,8 +5,9 @@
 #include <fcntl.h>
 
 struct part {
-	char *path, *digest, *link; /* path: clean, relative; link: clean path of what it stands for */
+	char *path, *link; /* path: clean, relative; link: clean path of what it stands for */
 	int64_t size;
+	bool is_file;
 };
 struct spool {
 	struct store *store;
@@ -52,16 +53,17 @@ static int read_list(struct spool *s, int fd, struct err *e)
 	rd = msg_reader(bytes, n);
 	count = msg_get_u32(&rd);
 	for (uint32_t i = 0; i < count && !rd.bad; i++) {
-		const char *path = msg_get_str(&rd), *digest = msg_get_str(&rd);
+		const char *path = msg_get_str(&rd);
+		bool is_file = msg_get_u32(&rd);
 		int64_t size = msg_get_i64(&rd);
 		const char *link = msg_get_str(&rd);
 		struct part *p;
 
-		if (rd.bad || !path || (!digest && !link) || (digest && !digest_valid(digest)))
+		if (rd.bad || !path || (!is_file && !link))
 			return err_set(e, ERR_SYSTEM, "hoy-worker's answer is malformed");
 		p = VEC_ADD(&s->parts);
 		p->path = inside(path);
-		p->digest = xstrdup(digest);
+		p->is_file = is_file;
 		p->link = link ? link_target(p->path, link) : NULL;
 		p->size = size;
 	}
@@ -122,7 +124,6 @@ void spool_free(struct spool *s)
 	fd_closep(&s->dir);
 	for (size_t i = 0; i < s->parts.n; i++) {
 		free(s->parts.v[i].path);
-		free(s->parts.v[i].digest);
 		free(s->parts.v[i].link);
 	}
 	free(s->parts.v);
@@ -143,7 +144,7 @@ static const struct part *find_part(const struct spool *s, const char *path, siz
 				p = &s->parts.v[i];
 				*ret_index = i;
 			}
-		if (!p || p->digest)
+		if (!p || p->is_file)
 			return p;
 		free(want);
 		want = xstrdup(p->link);
@@ -184,6 +185,11 @@ int spool_read(const struct spool *s, const char *path, size_t max, char **ret, 
 	return r < 0 ? err_sys(e, r, "reading %.200s of the archive", path) : 0;
 }
 
+static int wrong_content(const char *digest, struct err *e)
+{
+	return err_set(e, ERR_INVALID, "invalid archive: blob %s: content does not match its digest", digest);
+}
+
 int spool_blob(const struct spool *s, const struct oci_descriptor *d, char **ret_path, struct err *e)
 {
 	const struct part *p;
@@ -197,9 +203,28 @@ int spool_blob(const struct spool *s, const struct oci_descriptor *d, char **ret
 	p = find_part(s, path, &i);
 	if (!p)
 		return err_set(e, ERR_INVALID, "invalid archive: blob %s is not in it", d->digest);
-	if (!streq(p->digest, d->digest) || (d->size && d->size != p->size))
-		return err_set(e, ERR_INVALID, "invalid archive: blob %s: content does not match its digest",
-			       d->digest);
+	if (d->size && d->size != p->size)
+		return wrong_content(d->digest, e);
 	*ret_path = TAKE_PTR(path);
+	return 0;
+}
+
+int spool_read_blob(const struct spool *s, const struct oci_descriptor *d, size_t max, char **ret, size_t *ret_n,
+		    struct err *e)
+{
+	AUTO_FREE char *path = NULL, *text = NULL;
+	char digest[DIGEST_TEXT];
+	size_t n = 0;
+	int r = spool_blob(s, d, &path, e);
+
+	if (r == 0)
+		r = spool_read(s, path, max, &text, &n, e);
+	if (r < 0)
+		return r;
+	digest_bytes(text, n, digest);
+	if (!streq(digest, d->digest))
+		return wrong_content(d->digest, e);
+	*ret = TAKE_PTR(text);
+	*ret_n = n;
 	return 0;
 }

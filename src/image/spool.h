@@ -9,5 +9,8 @@ void spool_free(struct spool *s); /* removes the files; NULL is fine */
 bool spool_has(const struct spool *s, const char *path);
 int spool_open(const struct spool *s, const char *path, struct err *e); /* a descriptor */
 int spool_read(const struct spool *s, const char *path, size_t max, char **ret, size_t *ret_n, struct err *e);
-/* The path of an OCI blob; an error unless its bytes have the digest that the descriptor says. */
+/* The path of an OCI blob that has the right length; whoever reads it checks the digest. */
 int spool_blob(const struct spool *s, const struct oci_descriptor *d, char **ret_path, struct err *e);
+/* Its bytes, checked. */
+int spool_read_blob(const struct spool *s, const struct oci_descriptor *d, size_t max, char **ret, size_t *ret_n,
+		    struct err *e);

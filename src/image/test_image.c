@@ -166,7 +166,7 @@ static int load(struct fixture *f, const struct strb *archive, struct err *e)
 {
 	AUTO_FD int fd = as_fd(archive);
 
-	return image_load(f->images, &(struct image_source){ .fd = fd },
+	return image_load(f->images, &(struct image_source){ .fd = fd }, NULL,
 			  &(struct image_progress){ .ctx = f, .line = on_line }, e);
 }
 
@@ -280,7 +280,7 @@ static void test_archive_comes_through_a_function(void **state)
 	assert_int_equal(
 		image_load(f->images,
 			   &(struct image_source){ .fd = -1, .read = slow_read, .ctx = &(struct slow){ .b = &b } },
-			   NULL, &e),
+			   NULL, NULL, &e),
 		0);
 	assert_int_equal(image_count(f->images), 1);
 	parts_done(&p);
@@ -298,7 +298,7 @@ static void test_connection_that_breaks_leaves_nothing(void **state)
 	assert_true(
 		image_load(f->images,
 			   &(struct image_source){ .fd = -1, .read = broken_read, .ctx = &(struct slow){ .b = &b } },
-			   NULL, &e) < 0);
+			   NULL, NULL, &e) < 0);
 	assert_int_equal(image_count(f->images), 0);
 	assert_layers(f, 0);
 	parts_done(&p);

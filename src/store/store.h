@@ -70,10 +70,14 @@ int64_t store_chain_size(struct store *s, const char *chain); /* of the layer an
  * brought (whiteouts as devices 0/0); where store_whole_trees() it is the whole tree up to this layer. */
 int store_layer_dir(struct store *s, const char *chain, struct err *e);
 
-/* Writes a layer's archive to the descriptor out (a pipe, a socket, a file), the identical bytes that it was unpacked from, uncompressed.
- * They are checked on the way: an error says that what came out is not to be used. *ret_size gets their number. A reader that
- * closes its end makes it -EPIPE. */
-int store_layer_pack(struct store *s, const char *chain, int out, int64_t *ret_size, struct err *e);
+/* A layer's archive: the identical bytes that it was unpacked from, uncompressed, to be read from the descriptor store_pack_fd() by the
+ * thread that began it. They are checked on the way: only after the end, store_pack_end() says whether what came out is to be
+ * used, and how many bytes it was. Ending early (NULL ret) is fine. Needs the recipe that layers have since it is kept. */
+struct store_pack;
+int store_pack_begin(struct store *s, const char *chain, struct store_pack **ret, struct err *e);
+int store_pack_fd(const struct store_pack *p);                               /* lent */
+int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e);  /* frees p in any case */
+int store_layer_packable(struct store *s, const char *chain, struct err *e); /* is the recipe there? */
 
 /* Bytes for a worker: a descriptor that it reads itself; a file that is still growing (fd and wait); or (fd < 0) a function. The
  * functions are called in our thread. */

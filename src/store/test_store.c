@@ -414,41 +414,59 @@ static void test_blobs_are_remembered_once_per_place(void **state)
 	store_blobs_done(&b);
 }
 
+static int pack(struct fixture *f, const char *chain, char **ret, int64_t *ret_n, struct err *e)
+{
+	struct store_pack *p = NULL;
+	size_t n = 0;
+	int r = store_pack_begin(f->store, chain, &p, e);
+
+	if (r < 0)
+		return r;
+	free(*ret);
+	assert_int_equal(fd_read_all(store_pack_fd(p), 1 << 20, ret, &n), 0);
+	r = store_pack_end(p, ret_n, e);
+	if (r == 0)
+		assert_int_equal(*ret_n, n);
+	return r;
+}
+
 static void test_a_layers_archive_comes_back(void **state)
 {
 	struct fixture *f = *state;
 	AUTO_STRB struct strb b = STRB_INIT;
 	AUTO_FREE char *again = NULL, *path = NULL;
-	AUTO_FD int out = -1;
 	struct store_layer l = { 0 };
 	char chain[DIGEST_TEXT];
+	struct store_pack *p = NULL;
 	struct err e = ERR_INIT;
 	int64_t size = 0;
-	size_t n = 0;
 
 	tb_dir(&b, "a");
 	tb_file(&b, "a/b", "content");
 	tb_file(&b, "a/.wh.c", "");
 	tb_file(&b, "a/b", "content again");
 	tb_end(&b);
-	path = xasprintf("%s/out", f->root);
-	out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_int_equal(add(f, NULL, &b, NULL, NULL, chain, &e), 0);
-	if (store_layer_pack(f->store, chain, out, &size, &e) < 0)
+	if (pack(f, chain, &again, &size, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_int_equal(size, b.len);
-	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
-	assert_int_equal(fd_read_all(out, 1 << 20, &again, &n), 0);
-	assert_int_equal(n, b.len);
-	assert_memory_equal(again, b.s, n);
+	assert_memory_equal(again, b.s, b.len);
 	assert_int_equal(store_layer_get(f->store, chain, &l, &e), 0);
 	assert_int_equal(l.tar_size, b.len);
+	/* giving up in the middle */
+	assert_int_equal(store_pack_begin(f->store, chain, &p, &e), 0);
+	assert_int_equal(store_pack_end(p, NULL, &e), 0);
 	/* a layer that was tampered with is not sent as if it were whole */
-	free(path);
 	path = xasprintf("%s/layers/%s/diff/a/b", f->root, l.name);
 	assert_int_equal(file_write(AT_FDCWD, path, "c0ntent again", 13, 0644), 0);
-	assert_true(store_layer_pack(f->store, chain, out, &size, &e) < 0);
+	assert_true(pack(f, chain, &again, &size, &e) < 0);
 	assert_non_null(strstr(e.msg, "have changed"));
+	/* nor one without a recipe */
+	free(path);
+	path = xasprintf("%s/layers/%s/recipe", f->root, l.name);
+	assert_int_equal(unlink(path), 0);
+	assert_true(store_layer_packable(f->store, chain, &e) < 0);
+	assert_non_null(strstr(e.msg, "older hoyd"));
 	store_layer_done(&l);
 }
 

@@ -25,7 +25,7 @@ enum worker_msg {
 		101, /* str digest of the bytes read, str diff id, i64 bytes read, i64 bytes of tar, i64 size of files,
 	                        * i64 entries, str compression, [memfd: opaque directories, each ended by NUL] */
 	WORKER_SPOOLED =
-		102, /* [memfd: u32 n, then n times: str path, str digest (NULL: a link), i64 size, str link's target] */
+		102, /* [memfd: u32 n, then n times: str path, u32 is a file (else a link), i64 size, str link's target] */
 	WORKER_PACKED = 104,   /* str digest of what was written, i64 bytes of it */
 	WORKER_PROGRESS = 103, /* before the answer, any number of times: i64 bytes read so far */
 	WORKER_COPIED = 120,   /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */

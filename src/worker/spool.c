@@ -1,4 +1,4 @@
-/* spool.c - hoy-worker load: an archive of images -> its files, numbered and hashed. Only plain files and links are of interest; links
+/* spool.c - hoy-worker load: an archive of images -> its files, numbered. Only plain files and links are of interest; links
  * (old `docker save` stores equal layers once) are reported as names, never made. */
 #include "worker/worker.h"
 #include "store/worker_call.h"
@@ -14,11 +14,10 @@ struct spool {
 	uint32_t n;
 };
 
-static int spool_file(struct spool *s, const struct tar_entry *t, char digest[72], struct err *e)
+static int spool_file(struct spool *s, struct err *e)
 {
 	char name[24];
 	AUTO_FD int fd = -1;
-	struct hash *h = hash_new();
 	const uint8_t *p = NULL;
 	int64_t at = 0;
 	size_t n = 1;
@@ -31,21 +30,16 @@ static int spool_file(struct spool *s, const struct tar_entry *t, char digest[72
 	while (r == 0 && n > 0) {
 		r = tar_data(s->tar, &p, &n, &at, e);
 		if (r == 0 && n > 0) {
-			hash_add(h, p, n);
 			r = fd_write_all(fd, p, n);
 			if (r < 0)
 				(void)err_sys(e, r, "writing %s", name);
 		}
 	}
-	if (r == 0)
-		hash_text(h, digest);
-	hash_free(h);
 	return r;
 }
 
 static int spool_entry(struct spool *s, const struct tar_entry *t, struct err *e)
 {
-	char digest[72] = "";
 	int r;
 
 	if (t->type != '0' && t->type != '1' && t->type != '2')
@@ -56,11 +50,11 @@ static int spool_entry(struct spool *s, const struct tar_entry *t, struct err *e
 		return err_set(e, ERR_INVALID, "invalid archive: %.200s is a sparse file", t->name);
 	msg_put_str(&s->list, t->name);
 	if (t->type == '0') {
-		r = spool_file(s, t, digest, e);
+		r = spool_file(s, e);
 		if (r < 0)
 			return r;
 	}
-	msg_put_str(&s->list, *digest ? digest : NULL);
+	msg_put_u32(&s->list, t->type == '0');
 	msg_put_i64(&s->list, t->size);
 	if (t->type == '1') { /* from the archive's root; symlinks are relative to where they stand */
 		AUTO_FREE char *rooted = xasprintf("/%s", t->link);
@@ -80,10 +74,13 @@ int verb_spool(struct job *j, struct err *e)
 	AUTO_STRB struct strb all = STRB_INIT;
 	const struct tar_entry *t = NULL;
 	struct pipe_source *p = NULL;
-	int r = pipe_source_new(d, &p, e);
+	int r;
 
+	decomp_unhashed(d);
+	r = pipe_source_new(d, &p, e);
 	if (r < 0)
 		return r;
+	pipe_source_unhashed(p); /* who uses a file checks it: layers are hashed when they are unpacked */
 	s.tar = tar_new(pipe_source_src(p));
 	while ((r = tar_next(s.tar, &t, e)) > 0) {
 		r = spool_entry(&s, t, e);

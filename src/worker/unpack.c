@@ -72,7 +72,7 @@ int verb_unpack(struct job *j, struct err *e)
 		r = recipe_end(recipe, diff_id, sums.out, e);
 	if (r < 0)
 		return r;
-	msg_put_str(&j->body, sums.digest);
+	msg_put_str(&j->body, *sums.digest ? sums.digest : diff_id);
 	msg_put_str(&j->body, diff_id);
 	msg_put_i64(&j->body, sums.in);
 	msg_put_i64(&j->body, sums.out);
