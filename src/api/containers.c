@@ -61,7 +61,7 @@ static int read_create(struct request *q, struct docker_container_create_request
 	if (r == 0)
 		r = json_read_val(&docker_container_create_request_type, body, ret, e);
 	if (r < 0)
-		r = err_wrap(e, r, "invalid JSON");
+		r = api_json_error(r, e);
 	else if (!has_config(body))
 		r = err_set(e, ERR_INVALID, "config cannot be empty in order to create a container");
 	jval_free(body);

@@ -166,6 +166,12 @@ int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e)
 	return 0;
 }
 
+int api_json_error(int r, struct err *e)
+{
+	return r == -ENOTEMPTY ? err_set(e, ERR_INVALID, "unexpected content after JSON")
+			       : err_wrap(e, r, "invalid JSON");
+}
+
 int api_q_json(struct request *q, const struct json_type *t, void *ret, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
@@ -178,5 +184,5 @@ int api_q_json(struct request *q, const struct json_type *t, void *ret, struct e
 		return q->http->chunked ? err_set(e, ERR_INVALID, "invalid JSON: got EOF while reading request body")
 					: 0;
 	r = json_read(t, text, n, NULL, ret, e);
-	return r < 0 ? err_wrap(e, r, "invalid JSON") : 0;
+	return r < 0 ? api_json_error(r, e) : 0;
 }

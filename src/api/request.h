@@ -44,6 +44,7 @@ int api_q_platform(const struct request *q, unsigned since, struct engine_platfo
 #define AUTO_FILTERS CLEANUP(engine_filters_done)
 #define BODY_MAX (16 << 20)
 int api_q_text(struct request *q, char **ret, size_t *ret_n, struct err *e); /* the body, which must call itself JSON */
+int api_json_error(int r, struct err *e); /* what json/ said of a body, as dockerd says it */
 int api_q_json(struct request *q, const struct json_type *t, void *ret, struct err *e);
 
 /* ---- answering ---- */

@@ -255,7 +255,9 @@ static void test_bad_bodies_get_dockers_words(void **state)
 		      "{\"message\":\"invalid JSON: unexpected EOF\"}\n");
 	assert_answer("POST", "/containers/create", "{\"Image\":\"x\",\"HostConfig\":{\"Memory\":\"a\"}}", 400,
 		      "{\"message\":\"invalid JSON: json: cannot unmarshal string into Go struct field "
-		      "ContainerCreateRequest.HostConfig.Memory of type int64\"}\n");
+		      "CreateRequest.HostConfig.Memory of type int64\"}\n");
+	assert_answer("POST", "/containers/create", "{\"Image\":\"x\"} {}", 400,
+		      "{\"message\":\"unexpected content after JSON\"}\n");
 	assert_answer("POST", "/containers/x/exec", "{}", 400, "{\"message\":\"No exec command specified\"}\n");
 	AUTO_FREE char *answer = ask(
 		"POST", "/containers/create HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nX:", NULL);

@@ -26,6 +26,10 @@ void json_go_name(const struct json_type *t, struct strb *out)
 	const char *s = strchr(t->name, '_'); /* docker_host_config -> HostConfig */
 	bool upper = true;
 
+	if (t->go) {
+		strb_adds(out, t->go);
+		return;
+	}
 	for (s = s ? s + 1 : t->name; *s; s++) {
 		if (*s == '_') {
 			upper = true;
@@ -56,8 +60,13 @@ static int wrong_type(struct reader *rd, const struct jval *v, const struct path
 	bool number = (v->kind == JVAL_DBL || v->kind == JVAL_INT) && (strstr(want, "int") || strstr(want, "float"));
 
 	if (at) {
+		const char *package = rd->top->go ? strchr(rd->top->go, '.') : NULL;
+
 		strb_adds(&where, "Go struct field ");
-		json_go_name(rd->top, &where);
+		if (package)
+			strb_adds(&where, package + 1);
+		else
+			json_go_name(rd->top, &where);
 		add_path(&where, at);
 	} else {
 		strb_adds(&where, "Go value");
@@ -121,8 +130,9 @@ static int read_strv(struct reader *rd, const struct json_field *f, const struct
 		strv_add(ret, v->text);
 		return 0;
 	}
-	if (v->kind != JVAL_LIST)
-		return wrong_type(rd, v, at, "[]string", NULL);
+	if (v->kind != JVAL_LIST) /* Go's reader of the two kinds is a function, which knows no path */
+		return f->flags & ONE_OR_MANY ? wrong_type(rd, v, NULL, "string", NULL)
+					      : wrong_type(rd, v, at, "[]string", NULL);
 	ret->v = xcalloc(v->n + 1, sizeof *ret->v);
 	for (size_t i = 0; i < v->n && r == 0; i++) {
 		struct path here = { .up = at, .index = i };

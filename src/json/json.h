@@ -93,6 +93,7 @@ struct json_field {
 };
 struct json_type {
 	const char *name;
+	const char *go; /* what a Go server calls it: "container.HostConfig"; NULL = derived from the name */
 	size_t size, align;
 	const struct json_field *fields;
 	size_t n;
@@ -123,6 +124,7 @@ void json_add_str_n(struct strb *out, const char *s, size_t n);
 /* Read-only trees */
 struct jval; /* lent from its root; the root is freed with jval_free */
 enum jval_kind { JVAL_NULL, JVAL_BOOL, JVAL_INT, JVAL_DBL, JVAL_STR, JVAL_LIST, JVAL_DICT };
+/* -ENOTEMPTY where only something behind the value is wrong */
 int jval_parse(const char *text, size_t n, const struct json_limits *limits, struct jval **ret, struct err *e);
 void jval_free(struct jval *root);
 enum jval_kind jval_kind(const struct jval *v); /* NULL pointer = JVAL_NULL */
@@ -180,9 +182,11 @@ extern const struct json_type none_type; /* the sub-type of rows that have none 
 		FIELDS(JSON_AS_MEMBER, tag) \
 	}; \
 	extern const struct json_type tag##_type;
-#define JSON_TYPE(tag, FIELDS) \
+#define JSON_TYPE(tag, FIELDS) JSON_TYPE_GO(tag, FIELDS, NULL)
+#define JSON_TYPE_GO(tag, FIELDS, go_) \
 	static const struct json_field tag##_rows[] = { FIELDS(JSON_AS_ROW, tag) }; \
 	const struct json_type tag##_type = { .name = #tag, \
+					      .go = (go_), \
 					      .size = sizeof(struct tag), \
 					      .align = _Alignof(struct tag), \
 					      .fields = tag##_rows, \

@@ -1,4 +1,4 @@
-/* jval.c - text to a read-only tree. Budgets are checked by one pass over the text before json-c builds anything. */
+/* jval.c - text to a read-only tree. Grammar and budgets are checked by scan.c before json-c builds anything. */
 #include "json/jval.h"
 
 #include <ctype.h>
@@ -37,116 +37,6 @@ static void *take(struct root *root, size_t n)
 	p = c->bytes + c->used;
 	c->used += n;
 	return p;
-}
-
-static size_t digits(const char *s, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && s[i] >= '0' && s[i] <= '9')
-		i++;
-	return i;
-}
-
-/* Bytes of the number at s by JSON's grammar, or 0; json-c takes "1.", "-01" and more. */
-static size_t number_len(const char *s, size_t n)
-{
-	size_t i = n && *s == '-' ? 1 : 0, k = digits(s + i, n - i);
-
-	if (!k || (k > 1 && s[i] == '0'))
-		return 0;
-	i += k;
-	if (i < n && s[i] == '.') {
-		k = digits(s + i + 1, n - i - 1);
-		if (!k)
-			return 0;
-		i += 1 + k;
-	}
-	if (i < n && (s[i] == 'e' || s[i] == 'E')) {
-		i += i + 1 < n && (s[i + 1] == '+' || s[i + 1] == '-') ? 2 : 1;
-		k = digits(s + i, n - i);
-		if (!k)
-			return 0;
-		i += k;
-	}
-	return i;
-}
-
-/* Beyond 64 bits? json-c refuses such integers, though they may stand in a member that nobody asks for. */
-static bool too_wide(const char *s, size_t n)
-{
-	char copy[24] = "";
-
-	if (n < 19 || memchr(s, '.', n) || memchr(s, 'e', n) || memchr(s, 'E', n))
-		return false;
-	if (n >= sizeof copy)
-		return true;
-	memcpy(copy, s, n);
-	errno = 0;
-	if (*s == '-')
-		(void)strtoll(copy, NULL, 10);
-	else
-		(void)strtoull(copy, NULL, 10);
-	return errno == ERANGE;
-}
-
-/* Counts values and depth and refuses what json-c would let through. Syntax proper is json-c's. `fixed` stays empty, or gets the text with
- * "e0" behind integers that are too wide, which makes them floats. */
-static int check_budget(const char *text, size_t n, const struct json_limits *l, struct strb *fixed, struct err *e)
-{
-	size_t copied = 0;
-	size_t values = 1;
-	int depth = 0;
-	bool quoted = false;
-
-	if (n > l->bytes)
-		return err_set(e, ERR_INVALID, "JSON text is too large: %zu bytes, the limit is %zu", n, l->bytes);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)text[i];
-
-		if (quoted) {
-			if (c < 0x20)
-				return err_set(e, ERR_INVALID, "invalid character '\\x%02x' in string literal", c);
-			/* a C string would end there, and two different names could become one */
-			if (c == '\\' && n - i > 5 && memcmp(text + i + 1, "u0000", 5) == 0)
-				return err_set(e, ERR_INVALID, "invalid character '\\u0000' in string literal");
-			if (c == '\\' && i + 1 < n && (unsigned char)text[i + 1] >= 0x20)
-				i++;
-			else if (c == '"')
-				quoted = false;
-			continue;
-		}
-		if (c == '"') {
-			quoted = true;
-		} else if (c == '[' || c == '{') {
-			values++;
-			if (++depth > l->depth)
-				return err_set(e, ERR_INVALID, "JSON is nested too deeply: the limit is %d", l->depth);
-		} else if (c == ']' || c == '}') {
-			depth--;
-		} else if (c == ',') {
-			values++;
-		} else if (c == '-' || (c >= '0' && c <= '9')) {
-			size_t k = number_len(text + i, n - i);
-
-			if (!k)
-				return err_set(e, ERR_INVALID, "invalid number at offset %zu of JSON", i);
-			if (too_wide(text + i, k)) {
-				strb_add(fixed, text + copied, i + k - copied);
-				strb_adds(fixed, "e0");
-				copied = i + k;
-			}
-			i += k - 1;
-		} else if (!c || !strchr(" \t\r\n:trufalsen", c)) { /* json-c lets quotes of ' and more pass */
-			return err_set(e, ERR_INVALID, "invalid character '%c' looking for beginning of value",
-				       isprint(c) ? c : '?');
-		}
-		if (values > l->values)
-			return err_set(e, ERR_INVALID, "JSON has too many values: the limit is %zu", l->values);
-	}
-	if (fixed->len)
-		strb_add(fixed, text + copied, n - copied);
-	return 0;
 }
 
 /* Length of the valid UTF-8 sequence at s, or 0. */
@@ -224,6 +114,11 @@ static int convert_list(struct root *root, json_object *o, struct jval *v, struc
 	return r;
 }
 
+static bool marked_wide(const char *text, size_t n)
+{
+	return n >= 19 && str_ends(text, JSON_WIDE_MARK) && strspn(text + (*text == '-'), "0123456789") + 2 >= n - 1;
+}
+
 /* json-c keeps what it does not hold exactly as the text it read. */
 static int convert_number(struct root *root, json_object *o, struct jval *v, struct err *e)
 {
@@ -240,6 +135,8 @@ static int convert_number(struct root *root, json_object *o, struct jval *v, str
 	}
 	v->kind = JVAL_DBL;
 	v->num.d = json_object_get_double(o);
+	if (marked_wide(v->text, v->n)) /* shown, and written again, as it came */
+		v->text = keep_text(root, text, v->n - strlen(JSON_WIDE_MARK), &v->n);
 	if (!isfinite(v->num.d) || !(isdigit((unsigned char)*text) || *text == '-'))
 		return err_set(e, ERR_INVALID, "invalid JSON number %s", v->text);
 	return 0;
@@ -270,18 +167,11 @@ static int convert(struct root *root, json_object *o, struct jval *v, struct err
 	return err_set(e, ERR_INVALID, "invalid JSON");
 }
 
-static int syntax_error(json_tokener *tok, enum json_tokener_error why, const char *text, size_t n, struct err *e)
+/* What scan.c lets through json-c takes, but for memory. */
+static int syntax_error(json_tokener *tok, struct err *e)
 {
-	size_t at = json_tokener_get_parse_end(tok);
-
-	if (why == json_tokener_continue || (why == json_tokener_error_parse_eof) || at >= n)
-		return err_set(e, ERR_INVALID, "unexpected EOF");
-	if (why == json_tokener_error_depth)
-		return err_set(e, ERR_INVALID, "JSON is nested too deeply");
-	if (why == json_tokener_error_parse_number)
-		return err_set(e, ERR_INVALID, "invalid number at offset %zu of JSON", at);
-	return err_set(e, ERR_INVALID, "invalid character '%c' at offset %zu of JSON: %s",
-		       isprint((unsigned char)text[at]) ? text[at] : '?', at, json_tokener_error_desc(why));
+	return err_set(e, ERR_INVALID, "invalid JSON at offset %zu: %s", json_tokener_get_parse_end(tok),
+		       json_tokener_error_desc(json_tokener_get_error(tok)));
 }
 
 int jval_parse(const char *text, size_t n, const struct json_limits *limits, struct jval **ret, struct err *e)
@@ -292,7 +182,7 @@ int jval_parse(const char *text, size_t n, const struct json_limits *limits, str
 	json_tokener *tok;
 	json_object *o;
 	AUTO_STRB struct strb fixed = STRB_INIT;
-	int r = check_budget(text, n, l, &fixed, e);
+	int r = json_scan(text, n, l, &fixed, e);
 
 	if (r < 0)
 		return r;
@@ -314,7 +204,7 @@ int jval_parse(const char *text, size_t n, const struct json_limits *limits, str
 			why = json_tokener_continue;
 	}
 	if (why != json_tokener_success) {
-		r = syntax_error(tok, why, text, n, e);
+		r = syntax_error(tok, e);
 		json_tokener_free(tok);
 		return r;
 	}

@@ -20,5 +20,9 @@ struct jval {
 	struct jval *items;
 };
 
+/* The grammar, with the words of Go's decoder, and the budgets. -ENOTEMPTY where something stands behind the value. `fixed` stays empty, or
+ * gets the text with JSON_WIDE_MARK behind integers beyond 64 bits, which makes them floats. */
+int json_scan(const char *text, size_t n, const struct json_limits *l, struct strb *fixed, struct err *e);
+#define JSON_WIDE_MARK "e0"
 const char *json_kind_word(const struct jval *v);       /* Go's words: string, number, bool, array, object */
 size_t json_utf8_len(const unsigned char *s, size_t n); /* length of the valid UTF-8 sequence at s, or 0 */

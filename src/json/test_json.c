@@ -181,10 +181,44 @@ static void test_bad_syntax_is_refused(void **state)
 		struct jval *v = NULL;
 		struct err e = ERR_INIT;
 
-		if (jval_parse(texts[i], strlen(texts[i]), NULL, &v, &e) != -EINVAL || !*e.msg)
+		if (jval_parse(texts[i], strlen(texts[i]), NULL, &v, &e) >= 0 || !*e.msg)
 			fail_msg("accepted: %s", texts[i]);
 	}
 	assert_refused("{\"Name\":\"x\"", "unexpected EOF");
+}
+
+static void test_bad_syntax_is_told_in_gos_words(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} rows[] = {
+		{ "{'a':1}", "invalid character '\\'' looking for beginning of object key string" },
+		{ "{\"a\":1,}", "invalid character '}' looking for beginning of object key string" },
+		{ "{\"a\" 1}", "invalid character '1' after object key" },
+		{ "{\"a\":1 2}", "invalid character '2' after object key:value pair" },
+		{ "[1 2]", "invalid character '2' after array element" },
+		{ "[1,]", "invalid character ']' looking for beginning of value" },
+		{ "{} {}", "invalid character '{' after top-level value" },
+		{ "\"a\nb\"", "invalid character '\\n' in string literal" },
+		{ "\"a\x01\"", "invalid character '\\x01' in string literal" },
+		{ "\"\\x\"", "invalid character 'x' in string escape code" },
+		{ "\"\\u12\"", "invalid character '\"' in \\u hexadecimal character escape" },
+		{ "trux", "invalid character 'x' in literal true (expecting 'e')" },
+		{ "-x", "invalid character 'x' in numeric literal" },
+		{ "1.x", "invalid character 'x' after decimal point in numeric literal" },
+		{ "1ex", "invalid character 'x' in exponent of numeric literal" },
+		{ "01", "invalid character '1' after top-level value" },
+		{ "\xff", "invalid character '\xc3\xbf' looking for beginning of value" },
+		{ "[1,", "unexpected EOF" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct jval *v = NULL;
+		struct err e = ERR_INIT;
+
+		assert_true(jval_parse(rows[i].text, strlen(rows[i].text), NULL, &v, &e) < 0);
+		assert_string_equal(e.msg, rows[i].said);
+	}
 }
 
 static void test_budgets_hold(void **state)
@@ -338,6 +372,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_a_lone_string_serves_as_a_list),
 		cmocka_unit_test(test_wrong_types_name_the_member),
 		cmocka_unit_test(test_bad_syntax_is_refused),
+		cmocka_unit_test(test_bad_syntax_is_told_in_gos_words),
 		cmocka_unit_test(test_budgets_hold),
 		cmocka_unit_test(test_members_follow_the_api_version),
 		cmocka_unit_test(test_strings_are_escaped_as_go_does),

@@ -34,6 +34,9 @@ WORDS = [
     (re.compile(r"/(?:var|run|tmp)/[^\s\"':]*?/(?=docker/containers/|containers/<|volumes/|overlay2/|layers/)"), "<root>/"),
     (re.compile(r"/[^\s\"']*/docker-import-\d+/"), "<tmp>/"),
     (re.compile(r"<root>/docker/containers/"), "<root>/containers/"),
+    # how Go's JSON decoder names a member depends on the release that dockerd was built with
+    (re.compile(r"Go struct field \w*\.(\S*)"), lambda m: "Go struct field ." + m[1].replace("~1", "/")),
+    (re.compile(r"(invalid character '.*' in string)$"), r"\1 literal"),
 ]
 NUMBERS = {"Pid", "Created", "time", "timeNano", "Size", "SharedSize", "SizeRw", "SizeRootFs", "VirtualSize", "size", "CreatedAt"}
 FOLDERS = {"LowerDir", "MergedDir", "UpperDir", "WorkDir", "Mountpoint", "SandboxKey"}
