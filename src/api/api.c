@@ -10,7 +10,7 @@ static const struct route routes[] = {
 	{ "GET",    "/info",                         api_get_info },
 	{ "GET",    "/events",                       api_get_events },
 	{ "GET",    "/system/df",                    NULL },
-	{ "POST",   "/auth",                         NULL },
+	{ "POST",   "/auth",                         api_auth },
 
 	{ "GET",    "/containers/json",              api_containers_list },
 	{ "POST",   "/containers/create",            api_containers_create },
@@ -45,7 +45,7 @@ static const struct route routes[] = {
 	{ "GET",    "/exec/{name}/json",             api_exec_show },
 
 	{ "GET",    "/images/json",                  api_image_list },
-	{ "GET",    "/images/search",                NULL },
+	{ "GET",    "/images/search",                api_image_search },
 	{ "GET",    "/images/get",                   api_images_save },
 	{ "POST",   "/images/create",                api_image_create },
 	{ "POST",   "/images/load",                  api_image_load },
@@ -53,7 +53,7 @@ static const struct route routes[] = {
 	{ "GET",    "/images/{name}/json",           api_image_inspect },
 	{ "GET",    "/images/{name}/history",        api_image_history },
 	{ "GET",    "/images/{name}/get",            api_image_save },
-	{ "POST",   "/images/{name}/push",           NULL },
+	{ "POST",   "/images/{name}/push",           api_image_push },
 	{ "POST",   "/images/{name}/tag",            api_image_tag },
 	{ "DELETE", "/images/{name}",                api_image_remove },
 	{ "POST",   "/build",                        NULL },
@@ -61,7 +61,7 @@ static const struct route routes[] = {
 	{ "POST",   "/build/cancel",                 NULL },
 	{ "POST",   "/session",                      NULL },
 	{ "POST",   "/grpc",                         NULL },
-	{ "GET",    "/distribution/{name}/json",     NULL },
+	{ "GET",    "/distribution/{name}/json",     api_distribution_inspect },
 
 	{ "GET",    "/volumes",                      api_volume_list },
 	{ "POST",   "/volumes/create",               api_volume_create },

@@ -277,6 +277,40 @@ int images_import(struct engine *en, int in_fd, const struct image_import_opts *
 	return say(e, "import %s %s %zu", o->repo, o->tag, o->changes->n);
 }
 
+int images_pull(struct engine *en, const char *from, const char *tag, const char *platform, const struct engine_registry *r,
+		const struct engine_progress *p, struct err *e)
+{
+	if (streq(tag, "none"))
+		return err_set(e, ERR_NOT_FOUND, "manifest for %s:none not found", from);
+	(void)p->line(p->ctx, "{\"status\":\"working\"}");
+	return say(e, "pull %s %s as %s", from, tag, r->auth ? r->auth->username : "-");
+}
+
+int images_push(struct engine *en, const char *name, const char *tag, const char *platform, const struct engine_registry *r,
+		const struct engine_progress *p, struct err *e)
+{
+	return say(e, "push %s %s", name, tag);
+}
+
+int images_search(struct engine *en, const char *term, int64_t limit, const struct engine_filters *f,
+		  const struct engine_registry *r, struct docker_search_result **ret_v, size_t *ret_n, struct err *e)
+{
+	*ret_v = NULL;
+	*ret_n = 0;
+	return say(e, "search %s %lld", term, (long long)limit);
+}
+
+int distribution_inspect(struct engine *en, const char *name, const struct engine_registry *r, struct docker_distribution *ret,
+			 struct err *e)
+{
+	return say(e, "distribution %s", name);
+}
+
+int registry_login(struct engine *en, const struct docker_auth_config *a, struct docker_auth_response *ret, struct err *e)
+{
+	return say(e, "login %s", a->username);
+}
+
 int volumes_create(struct engine *en, const struct docker_volume_create *req, struct docker_volume *ret, struct err *e)
 {
 	return say(e, "volume_create %s", req->name);

@@ -136,31 +136,6 @@ static void *feed_body(void *p)
 	return NULL;
 }
 
-static void send_line(void *ctx, const char *json)
-{
-	struct request *q = ctx;
-	AUTO_FREE char *line = xasprintf("%s\r\n", json);
-
-	if (!http_replied(q->conn))
-		(void)http_stream_begin(q->conn, 200, "application/json");
-	(void)http_stream_write(q->conn, line, strlen(line));
-	(void)http_stream_flush(q->conn);
-}
-
-/* The answer is under way, so its error is one more line. */
-static void send_error_line(struct request *q, int r, const struct err *e)
-{
-	const char *message = *e->msg ? e->msg : strerror(-r);
-	struct docker_progress_error detail = { .message = xstrdup(message) };
-	struct docker_progress line = { .error_detail = &detail, .error = xstrdup(message) };
-	AUTO_STRB struct strb text = STRB_INIT;
-
-	json_write(&docker_progress_type, &line, q->minor, &text);
-	send_line(q, text.s);
-	free(detail.message);
-	free(line.error);
-}
-
 /* The client has its answer. If it is still sending, swallow that for a while (a reset could take the answer from it), then stop listening. */
 static void end_feed(struct request *q, pthread_t thread)
 {
@@ -179,7 +154,8 @@ typedef int body_job(struct request *q, int in_fd, const struct engine_progress 
 /* Runs the job on the body. The answer begins with the first line of progress: until then an error has a status of its own. */
 static int run_on_body(struct request *q, body_job *job, struct err *e)
 {
-	struct engine_progress progress = { .line = send_line, .ctx = q };
+	struct api_lines lines = { .q = q };
+	struct engine_progress progress = { .line = api_line, .ctx = &lines };
 	AUTO_FREE struct feed *f = xcalloc(1, sizeof *f);
 	AUTO_FD int in = -1;
 	pthread_t thread;
@@ -205,13 +181,8 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 		r = err_set(e, ERR_INVALID, "unexpected EOF");
 	if (!__atomic_load_n(&f->ended, __ATOMIC_ACQUIRE))
 		http_close_after(q->conn);
-	if (r < 0 && !http_replied(q->conn)) {
+	if (api_lines_end(&lines, r, e) < 0)
 		api_reply_error(q, r, e);
-	} else {
-		if (r < 0)
-			send_error_line(q, r, e);
-		(void)http_stream_end(q->conn);
-	}
 	end_feed(q, thread);
 	return 0;
 }
@@ -253,9 +224,7 @@ static int do_import(struct request *q, int in_fd, const struct engine_progress 
 int api_image_create(struct request *q, struct err *e)
 {
 	if (*api_q_str(q, "fromImage"))
-		return err_set(e, ERR_NOT_IMPLEMENTED,
-			       "pulling %s: images from a registry are not implemented by this engine yet",
-			       api_q_str(q, "fromImage"));
+		return api_image_pull(q, e);
 	if (!streq(api_q_str(q, "fromSrc"), "-"))
 		return err_set(e, ERR_NOT_IMPLEMENTED, "importing from a URL is not implemented by this engine yet");
 	return run_on_body(q, do_import, e);

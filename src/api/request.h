@@ -59,6 +59,16 @@ int api_reply_raw_error(struct request *q, int r, const struct err *e);
 void api_reply_error(struct request *q, int r, const struct err *e);
 struct engine_conn api_conn_for_engine(struct request *q);
 
+/* Lines of progress: the answer begins with the first of them, so that an error before it has a status of its own. */
+struct api_lines {
+	struct request *q;
+};
+void api_lines_begin(struct api_lines *l);
+int api_line(void *ctx, const char *json); /* ctx: struct api_lines; negative when the client is gone */
+bool api_lines_gone(void *ctx);
+/* 0 once the answer has begun (an error is its last line), else r: the error is still to be answered. */
+int api_lines_end(struct api_lines *l, int r, const struct err *e);
+
 /* ---- handlers, by noun ---- */
 handler api_get_ping, api_get_version, api_get_info, api_get_events, api_swarm_absent, api_swarm_leave,
 	api_plugins_list;
@@ -69,5 +79,6 @@ handler api_containers_list, api_containers_create, api_containers_inspect, api_
 handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
 	api_image_create, api_image_save, api_images_save;
+handler api_image_pull, api_image_push, api_image_search, api_distribution_inspect, api_auth;
 handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove, api_volume_prune, api_network_list,
 	api_network_inspect, api_network_remove, api_network_prune;

@@ -369,13 +369,28 @@ static void test_load_of_a_cut_off_body_is_an_error(void **state)
 	assert_non_null(strstr(answer, "\"error\":\"unexpected EOF\""));
 }
 
+static void test_pull_answers_by_status_until_its_first_line(void **state)
+{
+	AUTO_FREE char *answer = ask("POST", "/images/create?fromImage=alpine&tag=3", NULL);
+
+	assert_true(str_ends(answer, "{\"status\":\"working\"}\r\n\r\n0\r\n\r\n"));
+	assert_string_equal(fake.said, "pull alpine 3 as -");
+	assert_answer("POST", "/images/create?fromImage=alpine&tag=none", NULL, 404,
+		      "{\"message\":\"manifest for alpine:none not found\"}\n");
+}
+
+static void test_registry_requests_reach_the_engine(void **state)
+{
+	assert_asks("POST", "/images/a/b/push?tag=1", NULL, "push a/b 1");
+	assert_asks("GET", "/images/search?term=x&limit=3", NULL, "search x 3");
+	assert_asks("GET", "/distribution/a/b:1/json", NULL, "distribution a/b:1");
+	assert_asks("POST", "/auth", "{\"username\":\"joe\"}", "login joe");
+}
+
 static void test_what_is_missing_says_so(void **state)
 {
 	assert_answer("POST", "/build", NULL, 501,
 		      "{\"message\":\"POST /build is not implemented by this engine yet\"}\n");
-	assert_answer(
-		"POST", "/images/create?fromImage=alpine", NULL, 501,
-		"{\"message\":\"pulling alpine: images from a registry are not implemented by this engine yet\"}\n");
 }
 
 #define T(f) cmocka_unit_test_setup(f, clean)
@@ -402,6 +417,8 @@ int main(void)
 		T(test_load_feeds_the_whole_body),
 		T(test_load_that_fails_early_still_gets_its_answer_out),
 		T(test_load_of_a_cut_off_body_is_an_error),
+		T(test_pull_answers_by_status_until_its_first_line),
+		T(test_registry_requests_reach_the_engine),
 		T(test_what_is_missing_says_so),
 	};
 

@@ -57,6 +57,14 @@ struct decomp_sums {
 void decomp_unhashed(struct decomp *d); /* before the first read: nobody wants the digest */
 int decomp_finish(struct decomp *d, struct decomp_sums *ret, struct err *e); /* reads the input to its end */
 
+/* ---- compression (comp_gzip.c): what is added comes out of write, in pieces, some of it later ---- */
+struct gzip;
+typedef int gzip_write(void *ctx, const void *p, size_t n); /* negative errno ends it */
+struct gzip *gzip_new(gzip_write *write, void *ctx);
+int gzip_add(struct gzip *g, const void *p, size_t n);
+int gzip_end(struct gzip *g); /* the last bytes */
+void gzip_free(struct gzip *g);
+
 /* ---- the thread that decompresses while we write (pipe.c) ---- */
 struct pipe_source;
 int pipe_source_new(struct decomp *d, struct pipe_source **ret, struct err *e); /* d is used by the thread until free */

@@ -246,25 +246,6 @@ void hex_encode(const void *bytes, size_t n, char *ret)
 	ret[2 * n] = 0;
 }
 
-char *base64_encode(const void *bytes, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = bytes;
-	char *text = xcalloc((n + 2) / 3 * 4 + 1, 1), *out = text;
-
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t three = (uint32_t)p[i] << 16;
-
-		three |= i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0;
-		three |= i + 2 < n ? p[i + 2] : 0;
-		*out++ = digits[three >> 18];
-		*out++ = digits[three >> 12 & 63];
-		*out++ = i + 1 < n ? digits[three >> 6 & 63] : '=';
-		*out++ = i + 2 < n ? digits[three & 63] : '=';
-	}
-	return text;
-}
-
 bool hex_valid(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

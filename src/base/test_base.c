@@ -228,6 +228,31 @@ static void test_base64_pads_what_is_short(void **state)
 	}
 }
 
+static void test_base64_reads_both_alphabets(void **state UNUSED)
+{
+	static const struct {
+		const char *plain, *text;
+	} pairs[] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" } };
+	static const char *const bad[] = { "Z", "Zm9v!", "Zm 9v", "Zm=9v" };
+	AUTO_STRB struct strb b = STRB_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		strb_clear(&b);
+		assert_int_equal(base64_decode(pairs[i].text, strlen(pairs[i].text), &b), 0);
+		assert_string_equal(strb_str(&b), pairs[i].plain);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		strb_clear(&b);
+		strb_adds(&b, "kept");
+		assert_int_equal(base64_decode(bad[i], strlen(bad[i]), &b), -EINVAL);
+		assert_int_equal(b.len, 4);
+	}
+	strb_clear(&b);
+	assert_int_equal(base64_decode("_-8", 3, &b), 0); /* URL alphabet, no padding */
+	assert_int_equal(b.len, 2);
+	assert_memory_equal(b.s, "\xff\xef", 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +270,7 @@ int main(void)
 		cmocka_unit_test(test_open_in_root_does_not_leave_it),
 		cmocka_unit_test(test_id_is_64_hex_and_no_number),
 		cmocka_unit_test(test_base64_pads_what_is_short),
+		cmocka_unit_test(test_base64_reads_both_alphabets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,6 @@
 #include "cli/command.h"
 #include "cli/human.h"
 #include "cli/listing.h"
-#include "cli/pull.h"
 
 #define IMAGE_HEADERS \
 	"ID=IMAGE ID,Repository=REPOSITORY,Tag=TAG,Digest=DIGEST,CreatedSince=CREATED,CreatedAt=CREATED AT,Size=SIZE," \
@@ -270,23 +269,5 @@ int cmd_image_prune(struct cli *c)
 	size = human_size((double)jval_int(jval_get(done, "SpaceReclaimed")), 4);
 	(void)printf("%sTotal reclaimed space: %s\n", jval_len(gone) ? "\n" : "", size);
 	jval_free(done);
-	return 0;
-}
-
-int cmd_pull(struct cli *c)
-{
-	const char *image = c->words->v[0];
-	AUTO_FREE char *shown = reference_display(image);
-	struct err e = ERR_INIT;
-
-	if (opt_bool(c->o, "all-tags")) {
-		(void)fprintf(stderr, "--all-tags is not supported\n");
-		return 1;
-	}
-	if (!streq(shown, image) && !opt_bool(c->o, "quiet"))
-		(void)printf("Using default tag: latest\n");
-	if (pull_image(c, image, opt_str(c->o, "platform"), opt_bool(c->o, "quiet"), stdout, &e) < 0)
-		return cli_report(&e);
-	(void)printf("%s\n", shown);
 	return 0;
 }

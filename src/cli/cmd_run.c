@@ -55,14 +55,14 @@ static int create(struct cli *c, const struct run_body *b, char **ret, struct er
 	if (r >= 0)
 		r = cli_client(c, e);
 	if (r >= 0 && streq(pull, "always"))
-		r = pull_image(c, b->image, b->platform, opt_bool(c->o, "quiet"), stderr, e);
+		r = pull_image(c, b->image, false, b->platform, opt_bool(c->o, "quiet"), stderr, e);
 	if (r >= 0)
 		r = create_once(c, b, &made, e);
 	if (r < 0 && e->kind == ERR_NOT_FOUND && streq(pull, "missing") && strcasestr(e->msg, "no such image")) {
 		if (!opt_bool(c->o, "quiet"))
 			(void)fprintf(stderr, "Unable to find image '%s' locally\n", shown);
 		*e = ERR_INIT;
-		r = pull_image(c, b->image, b->platform, opt_bool(c->o, "quiet"), stderr, e);
+		r = pull_image(c, b->image, false, b->platform, opt_bool(c->o, "quiet"), stderr, e);
 		if (r >= 0)
 			r = create_once(c, b, &made, e);
 	}

@@ -173,6 +173,7 @@ static int send_call(struct client *c, const struct client_call *call, const cha
 	int fd = call->upload;
 	struct http_call hc = { .method = call->method ? call->method : "GET",
 				.target = target,
+				.headers = call->headers,
 				.body = call->body,
 				.n_body = call->body ? strlen(call->body) : 0,
 				.content_type = call->upload > 0 ? call->type : NULL,

@@ -14,12 +14,13 @@ const char *client_version(const struct client *c); /* "1.51" */
 #define CLIENT_API_MAX "1.51"
 
 struct client_call {
-	const char *method; /* NULL = GET */
-	const char *path;   /* without the version: "/containers/json?all=1" */
-	const char *body;   /* JSON text, or NULL */
-	int upload;         /* > 0: a descriptor whose bytes are the body */
-	const char *type;   /* of the upload */
-	bool upgrade;       /* hijack */
+	const char *method;           /* NULL = GET */
+	const char *path;             /* without the version: "/containers/json?all=1" */
+	const char *body;             /* JSON text, or NULL */
+	int upload;                   /* > 0: a descriptor whose bytes are the body */
+	const char *type;             /* of the upload */
+	bool upgrade;                 /* hijack */
+	const struct strmap *headers; /* more headers, or NULL */
 };
 
 /* One answer. status below 400; anything else is an error whose message is the daemon's. */

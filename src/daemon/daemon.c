@@ -134,6 +134,22 @@ static int open_sockets(const struct daemon_options *o, const char *exec_root, b
 	return r;
 }
 
+/* The option, else what the environment says. */
+static const char *either(const char *option, const char *name, const char *also)
+{
+	const char *v = option ? option : getenv(name);
+
+	v = v ? v : getenv(also);
+	return str_empty(v) ? NULL : v;
+}
+
+static int64_t number(const char *checked)
+{
+	int64_t n = 0;
+
+	return checked && str_to_i64(checked, &n) == 0 ? n : 0;
+}
+
 static int run(const struct daemon_options *o, struct err *e)
 {
 	const char *data_root = o->data_root ? o->data_root : DATA_ROOT;
@@ -148,7 +164,6 @@ static int run(const struct daemon_options *o, struct err *e)
 	struct api api = { 0 };
 	char instance[9];
 	sigset_t set;
-	int64_t n = 0;
 	int r;
 
 	if (*data_root != '/' || *exec_root != '/')
@@ -186,9 +201,17 @@ static int run(const struct daemon_options *o, struct err *e)
 		.default_ipc_mode = o->default_ipc_mode,
 		.log_driver = o->log_driver,
 		.no_new_privileges = o->no_new_privileges,
+		.registry_mirrors = o->registry_mirrors,
+		.insecure_registries = o->insecure_registries,
+		.certs_dir = o->registry_certs,
+		.http_proxy = either(o->http_proxy, "HTTP_PROXY", "http_proxy"),
+		.https_proxy = either(o->https_proxy, "HTTPS_PROXY", "https_proxy"),
+		.no_proxy = either(o->no_proxy, "NO_PROXY", "no_proxy"),
+		.max_downloads = number(o->max_downloads),
+		.max_uploads = number(o->max_uploads),
+		.max_attempts = number(o->max_attempts),
 	};
-	if (o->mtu && str_to_i64(o->mtu, &n) == 0)
-		c.mtu = n;
+	c.mtu = number(o->mtu);
 	if (o->default_shm_size && engine_size_parse(o->default_shm_size, &c.default_shm_size) < 0)
 		return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--default-shm-size\" flag: invalid size",
 			       o->default_shm_size);

@@ -50,7 +50,9 @@ static const struct option options[] = {
 	{ 'H', "host",                   "hosts",                  LIST, AT(hosts), "Daemon socket(s) to connect to" },
 	{ 0,   "icc",                    "icc",                    FLAG, AT(icc), "Enable inter-container communication (default true)" },
 	{ 0,   "init",                   "init",                   FLAG, AT(init), "Run an init in the container to forward signals and reap processes" },
-	{ 0,   "insecure-registry",      "insecure-registries",    IGNORED_TEXT, 0, NULL },
+	{ 0,   "http-proxy",             "http-proxy",             TEXT, AT(http_proxy), "HTTP proxy URL to use for outgoing traffic" },
+	{ 0,   "https-proxy",            "https-proxy",            TEXT, AT(https_proxy), "HTTPS proxy URL to use for outgoing traffic" },
+	{ 0,   "insecure-registry",      "insecure-registries",    LIST, AT(insecure_registries), "Enable insecure registry communication" },
 	{ 0,   "ip",                     "ip",                     TEXT, AT(ip), "Host IP for port publishing from the default bridge network" },
 	{ 0,   "ip-forward",             "ip-forward",             FLAG, AT(ip_forward), "Enable IP forwarding in system configuration (default true)" },
 	{ 0,   "ip-masq",                "ip-masq",                FLAG, AT(ip_masq), "Enable IP masquerading for the default bridge network (default true)" },
@@ -63,14 +65,17 @@ static const struct option options[] = {
 	{ 0,   "log-format",             "log-format",             IGNORED_TEXT, 0, NULL },
 	{ 'l', "log-level",              "log-level",              TEXT, AT(log_level), "Set the logging level (\"debug\"|\"info\"|\"warn\"|\"error\"|\"fatal\")" },
 	{ 0,   "log-opt",                "log-opts",               LIST, AT(log_opts), "Default log driver options for containers" },
-	{ 0,   "max-concurrent-downloads", "max-concurrent-downloads", IGNORED_TEXT, 0, NULL },
-	{ 0,   "max-concurrent-uploads", "max-concurrent-uploads", IGNORED_TEXT, 0, NULL },
+	{ 0,   "max-concurrent-downloads", "max-concurrent-downloads", TEXT, AT(max_downloads), "Set the max concurrent downloads (default 3)" },
+	{ 0,   "max-concurrent-uploads", "max-concurrent-uploads", TEXT, AT(max_uploads), "Set the max concurrent uploads (default 5)" },
+	{ 0,   "max-download-attempts",  "max-download-attempts",  TEXT, AT(max_attempts), "Set the max download attempts for each pull (default 5)" },
 	{ 0,   "mtu",                    "mtu",                    TEXT, AT(mtu), "Set the MTU of the default bridge network" },
+	{ 0,   "no-proxy",               "no-proxy",               TEXT, AT(no_proxy), "Comma-separated list of hosts or IP addresses for which the proxy is skipped" },
 	{ 0,   "no-new-privileges",      "no-new-privileges",      FLAG, AT(no_new_privileges), "Set no-new-privileges by default for new containers" },
 	{ 'p', "pidfile",                "pidfile",                TEXT, AT(pidfile), "Path to use for daemon PID file (default \"/run/hoy/hoyd.pid\")" },
 	{ 0,   "programs",               NULL,                     TEXT, AT(programs), "Folder of hoy-shim and hoy-worker (default: hoyd's own)" },
 	{ 0,   "raw-logs",               "raw-logs",               IGNORED_FLAG, 0, NULL },
-	{ 0,   "registry-mirror",        "registry-mirrors",       IGNORED_TEXT, 0, NULL },
+	{ 0,   "registry-certs",         "registry-certs",         TEXT, AT(registry_certs), "Folder with <registry>/{ca.crt,client.cert,client.key} (default \"/etc/docker/certs.d\")" },
+	{ 0,   "registry-mirror",        "registry-mirrors",       LIST, AT(registry_mirrors), "Preferred registry mirror; registry=URL for another registry than Docker Hub" },
 	{ 0,   "seccomp-profile",        "seccomp-profile",        TEXT, AT(seccomp_profile), "Path to seccomp profile, or \"unconfined\"" },
 	{ 0,   "selinux-enabled",        "selinux-enabled",        REFUSED, 0, NULL },
 	{ 0,   "shutdown-timeout",       "shutdown-timeout",       IGNORED_TEXT, 0, NULL },
@@ -330,6 +335,12 @@ int daemon_options_check(const struct daemon_options *o, struct err *e)
 	bool known = !o->log_level;
 	int r = check_number("mtu", o->mtu, 0, 65535, e);
 
+	if (r == 0)
+		r = check_number("max-concurrent-downloads", o->max_downloads, 1, 64, e);
+	if (r == 0)
+		r = check_number("max-concurrent-uploads", o->max_uploads, 1, 64, e);
+	if (r == 0)
+		r = check_number("max-download-attempts", o->max_attempts, 1, 100, e);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)

@@ -30,6 +30,10 @@ struct engine_config {              /* strings lent for the engine's life */
 	struct strmap log_opts;
 	bool no_new_privileges;
 	const char *seccomp_profile; /* NULL = built in; text of a file */
+	struct strv registry_mirrors, insecure_registries;
+	const char *certs_dir;                            /* NULL = /etc/docker/certs.d */
+	const char *http_proxy, *https_proxy, *no_proxy;  /* NULL = of the environment */
+	int64_t max_downloads, max_uploads, max_attempts; /* 0 = 3, 5, 5 */
 };
 /* Opens the database, removes what no record owns, finds living shims again. Containers of a dead shim become exited. */
 int engine_open(const struct engine_config *c, struct engine **ret, struct err *e);
@@ -156,7 +160,8 @@ int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 		  struct docker_image_delete_item **ret_v, size_t *ret_n, struct err *e);
 /* The body arrives on in_fd (a pipe that the caller feeds); progress lines are JSON texts for the client (without newline). */
 struct engine_progress {
-	void (*line)(void *ctx, const char *json);
+	int (*line)(void *ctx, const char *json); /* negative: the client is gone */
+	bool (*gone)(void *ctx);                  /* the same, without a line to send; NULL = never */
 	void *ctx;
 };
 struct engine_platform { /* "" = any */
@@ -179,6 +184,27 @@ struct image_import_opts {
 };
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,
 		  struct err *e);
+
+/* ---- registries (registry_glue.c) ---- */
+struct docker_auth_config;
+struct docker_auth_response;
+struct docker_distribution;
+struct docker_search_result;
+struct engine_registry {                       /* what a request says about whom we speak as */
+	const struct docker_auth_config *auth; /* NULL = nobody */
+	const struct strmap *meta_headers;     /* X-Meta-..., NULL = none */
+};
+/* tag may be a digest, or "" = all tags. Errors before the first line are the request's, later ones the stream's last line. */
+int images_pull(struct engine *en, const char *from, const char *tag, const char *platform,
+		const struct engine_registry *r, const struct engine_progress *p, struct err *e);
+int images_push(struct engine *en, const char *name, const char *tag, const char *platform,
+		const struct engine_registry *r, const struct engine_progress *p, struct err *e);
+int images_search(struct engine *en, const char *term, int64_t limit, const struct engine_filters *f,
+		  const struct engine_registry *r, struct docker_search_result **ret_v, size_t *ret_n, struct err *e);
+int distribution_inspect(struct engine *en, const char *name, const struct engine_registry *r,
+			 struct docker_distribution *ret, struct err *e);
+int registry_login(struct engine *en, const struct docker_auth_config *a, struct docker_auth_response *ret,
+		   struct err *e);
 
 /* ---- volumes and networks, as far as they exist ---- */
 struct docker_volume;

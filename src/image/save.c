@@ -385,7 +385,7 @@ static int put_layer(struct save *s, const struct save_blob *b, struct err *e)
 	AUTO_FREE char *buf = xmalloc(PIPE_READ);
 	struct store_pack *p = NULL;
 	int64_t size = 0, done = 0;
-	int r = store_pack_begin(s->t->store, b->chain, &p, e);
+	int r = store_pack_begin(s->t->store, b->chain, false, &p, e);
 
 	while (r == 0) {
 		ssize_t n = read(store_pack_fd(p), buf, PIPE_READ);

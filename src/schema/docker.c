@@ -94,3 +94,12 @@ JSON_TYPE(docker_event_actor, DOCKER_EVENT_ACTOR_FIELDS)
 JSON_TYPE(docker_event, DOCKER_EVENT_FIELDS)
 JSON_TYPE(docker_error, DOCKER_ERROR_FIELDS)
 JSON_TYPE(docker_id, DOCKER_ID_FIELDS)
+
+/* docker_registry.h */
+JSON_TYPE(docker_auth_config, DOCKER_AUTH_CONFIG_FIELDS)
+JSON_TYPE(docker_auth_response, DOCKER_AUTH_RESPONSE_FIELDS)
+JSON_TYPE(docker_remote_descriptor, DOCKER_REMOTE_DESCRIPTOR_FIELDS)
+JSON_TYPE(docker_remote_platform, DOCKER_REMOTE_PLATFORM_FIELDS)
+JSON_TYPE(docker_distribution, DOCKER_DISTRIBUTION_FIELDS)
+JSON_TYPE(docker_search_result, DOCKER_SEARCH_RESULT_FIELDS)
+JSON_TYPE(docker_push_result, DOCKER_PUSH_RESULT_FIELDS)

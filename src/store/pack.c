@@ -36,7 +36,7 @@ static void pack_free(struct store_pack *p)
 	free(p);
 }
 
-static int start(struct store *s, const char *chain, struct store_pack *p, struct err *e)
+static int start(struct store *s, const char *chain, enum worker_comp comp, struct store_pack *p, struct err *e)
 {
 	AUTO_STRB struct strb body = STRB_INIT;
 	AUTO_FD int recipe = open_recipe(s, chain, e);
@@ -52,11 +52,11 @@ static int start(struct store *s, const char *chain, struct store_pack *p, struc
 	theirs = ends[1];
 	(void)fcntl(p->fd, F_SETPIPE_SZ, PIPE_BYTES);
 	msg_put_str(&body, p->diff_id);
-	msg_put_u32(&body, WORKER_COMP_NONE);
+	msg_put_u32(&body, comp);
 	return worker_start(s->worker, "pack", WORKER_PACK, &body, (int[]){ recipe, dir, theirs }, 3, &p->w, e);
 }
 
-int store_pack_begin(struct store *s, const char *chain, struct store_pack **ret, struct err *e)
+int store_pack_begin(struct store *s, const char *chain, bool gzip, struct store_pack **ret, struct err *e)
 {
 	struct store_layer l = { 0 };
 	struct store_pack *p;
@@ -69,7 +69,7 @@ int store_pack_begin(struct store *s, const char *chain, struct store_pack **ret
 	p->fd = -1;
 	p->diff_id = TAKE_PTR(l.diff_id);
 	store_layer_done(&l);
-	r = start(s, chain, p, e);
+	r = start(s, chain, gzip ? WORKER_COMP_GZIP : WORKER_COMP_NONE, p, e);
 	if (r < 0) {
 		pack_free(p);
 		return r;

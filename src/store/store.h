@@ -70,11 +70,11 @@ int64_t store_chain_size(struct store *s, const char *chain); /* of the layer an
  * brought (whiteouts as devices 0/0); where store_whole_trees() it is the whole tree up to this layer. */
 int store_layer_dir(struct store *s, const char *chain, struct err *e);
 
-/* A layer's archive: the identical bytes that it was unpacked from, uncompressed, to be read from the descriptor store_pack_fd() by the
+/* A layer's archive: the identical bytes that it was unpacked from, plain or compressed anew, to be read from the descriptor store_pack_fd() by the
  * thread that began it. They are checked on the way: only after the end, store_pack_end() says whether what came out is to be
  * used, and how many bytes it was. Ending early (NULL ret) is fine. Needs the recipe that layers have since it is kept. */
 struct store_pack;
-int store_pack_begin(struct store *s, const char *chain, struct store_pack **ret, struct err *e);
+int store_pack_begin(struct store *s, const char *chain, bool gzip, struct store_pack **ret, struct err *e);
 int store_pack_fd(const struct store_pack *p);                               /* lent */
 int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e);  /* frees p in any case */
 int store_layer_packable(struct store *s, const char *chain, struct err *e); /* is the recipe there? */

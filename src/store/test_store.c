@@ -418,7 +418,7 @@ static int pack(struct fixture *f, const char *chain, char **ret, int64_t *ret_n
 {
 	struct store_pack *p = NULL;
 	size_t n = 0;
-	int r = store_pack_begin(f->store, chain, &p, e);
+	int r = store_pack_begin(f->store, chain, false, &p, e);
 
 	if (r < 0)
 		return r;
@@ -454,7 +454,7 @@ static void test_a_layers_archive_comes_back(void **state)
 	assert_int_equal(store_layer_get(f->store, chain, &l, &e), 0);
 	assert_int_equal(l.tar_size, b.len);
 	/* giving up in the middle */
-	assert_int_equal(store_pack_begin(f->store, chain, &p, &e), 0);
+	assert_int_equal(store_pack_begin(f->store, chain, false, &p, &e), 0);
 	assert_int_equal(store_pack_end(p, NULL, &e), 0);
 	/* a layer that was tampered with is not sent as if it were whole */
 	path = xasprintf("%s/layers/%s/diff/a/b", f->root, l.name);

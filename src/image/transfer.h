@@ -1,0 +1,28 @@
+/* transfer.h - pull and push: images on their way between a registry (remote.h) and the store. A transfer runs in the caller's
+ * thread and a few of its own. What was fetched before a transfer ended early is kept (store.h: partial files, leases), so
+ * the next one goes on from there; nothing becomes visible before it is whole. */
+#pragma once
+
+#include "image/remote.h"
+
+struct image_note {              /* one line of progress, as the API has them; strings lent */
+	const char *id, *status; /* id NULL = about no layer */
+	bool detail;             /* a layer's line: it carries progressDetail, empty or not */
+	int64_t current, total;  /* 0 = none */
+	const char *aux;         /* JSON, instead of a status */
+};
+struct image_transfer {
+	const struct remote_config *remote;
+	struct remote_auth auth;
+	const struct strmap *meta_headers; /* NULL = none */
+	unsigned parallel;                 /* layers at a time; 0 = 3 */
+	/* Called from several threads, one at a time. A negative return (the client is gone) ends the transfer. */
+	int (*note)(void *ctx, const struct image_note *n);
+	bool (*gone)(void *ctx); /* asked once a second from the caller's thread; NULL = never */
+	void *ctx;
+};
+/* ref's tag or digest, "latest" where it has neither; every tag of the repository with all. platform NULL = this machine's. */
+int image_pull(struct images *t, const struct ref *ref, bool all, const char *platform, const struct image_transfer *x,
+	       struct err *e);
+/* ref's tag; without one every tag of the repository. */
+int image_push(struct images *t, const struct ref *ref, const struct image_transfer *x, struct err *e);
