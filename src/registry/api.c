@@ -66,8 +66,10 @@ static int follow(struct session *s, struct http *h, struct err *e)
 		if (h->from_fd && h->src_n < 0)
 			break; /* what went into the first request is gone */
 		if (hops >= REDIRECTS_MAX) {
-			r = err_set(e, ERR_SYSTEM, "%c%s \"%s\": stopped after %d redirects", method[0],
-				    streq(method, "GET") ? "et" : "ead", start, REDIRECTS_MAX);
+			char name[16] = "";
+
+			http_go_method(h, name);
+			r = err_set(e, ERR_SYSTEM, "%s \"%s\": stopped after %d redirects", name, start, REDIRECTS_MAX);
 			break;
 		}
 		next = url_resolve(at, to);
@@ -105,10 +107,12 @@ static int signed_once(struct session *s, struct endpoint *ep, struct http *h, c
 	int r = scopes ? authorization(s, ep, scopes, &text, e) : 0;
 
 	if (r < 0) {
-		if (streq(e ? e->msg : NULL, "no basic auth credentials"))
-			return err_wrap(e, r, "%c%s \"%s\"", h->method[0], streq(h->method, "HEAD") ? "ead" : "et",
-					h->url);
-		return r;
+		char name[16] = "";
+
+		if (!e || !streq(e->msg, "no basic auth credentials"))
+			return r;
+		http_go_method(h, name);
+		return err_set(e, ERR_SYSTEM, "%s \"%s\": no basic auth credentials", name, h->url);
 	}
 	if (scopes)
 		h->authorization = text;
@@ -202,29 +206,39 @@ static const char *known_message(const char **code)
 	return known[0].message;
 }
 
-static enum err_kind kind_of(const char *code, long status)
+/* The kinds are those that Docker's status says: it goes by the code, not by what the registry answered with. */
+static enum err_kind kind_of(const char *code)
 {
-	if (streq(code, "UNAUTHORIZED") || status == 401)
-		return ERR_UNAUTHORIZED;
-	if (streq(code, "DENIED") || status == 403)
-		return ERR_FORBIDDEN;
-	if (status == 404)
-		return ERR_NOT_FOUND;
-	return status == 429 || status >= 500 ? ERR_UNAVAILABLE : ERR_SYSTEM;
+	static const struct {
+		const char *code;
+		enum err_kind kind;
+	} kinds[] = {
+		{ "UNAUTHORIZED", ERR_UNAUTHORIZED },     { "DENIED", ERR_FORBIDDEN },
+		{ "UNAVAILABLE", ERR_UNAVAILABLE },       { "TOOMANYREQUESTS", ERR_UNAVAILABLE },
+		{ "NAME_UNKNOWN", ERR_NOT_FOUND },        { "MANIFEST_UNKNOWN", ERR_NOT_FOUND },
+		{ "BLOB_UNKNOWN", ERR_NOT_FOUND },        { "BLOB_UPLOAD_UNKNOWN", ERR_NOT_FOUND },
+		{ "BLOB_UPLOAD_INVALID", ERR_NOT_FOUND }, { "UNKNOWN", ERR_SYSTEM },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (streq(kinds[i].code, code))
+			return kinds[i].kind;
+	return ERR_INVALID;
 }
 
-static int say_code(const char *code, const char *message, bool detail, long status, struct err *e)
+/* whole: the registry said more than the bare code. Only then Docker gives a code its longer sentence, so ret_code stays "" else. */
+static int say_code(const char *code, const char *message, bool whole, char ret_code[64], struct err *e)
 {
 	AUTO_FREE char *words = NULL;
 	const char *usual = known_message(&code);
-	enum err_kind kind = kind_of(code, status);
 
 	words = xstrdup(code);
 	for (char *p = words; *p; p++)
 		*p = *p == '_' ? ' ' : (char)tolower((unsigned char)*p);
-	if (!detail && (str_empty(message) || streq(message, usual)))
-		return err_set(e, kind, "%s", words);
-	return err_set(e, kind, "%s: %s", words, str_empty(message) ? usual : message);
+	if (!whole && (str_empty(message) || streq(message, usual)))
+		return err_set(e, kind_of(code), "%s", words);
+	(void)snprintf(ret_code, 64, "%s", code);
+	return err_set(e, kind_of(code), "%s: %s", words, message ? message : usual);
 }
 
 /* RFC 6750: the reason may stand in the challenge instead of the body. */
@@ -245,29 +259,31 @@ static int challenge_error(const struct http *h, char ret_code[64], struct err *
 	if (code) {
 		const char *text = strmap_get(&b->params, "error_description");
 
-		(void)snprintf(ret_code, 64, "%s", code);
-		r = say_code(code, text, true, h->status, e);
+		r = say_code(code, str_empty(text) ? NULL : text, true, ret_code, e);
 	}
 	challenges_done(&c);
 	return r;
 }
 
+static const char *code_of_status(long status)
+{
+	return status == 401   ? "UNAUTHORIZED"
+	       : status == 403 ? "DENIED"
+	       : status == 429 ? "TOOMANYREQUESTS"
+			       : "UNKNOWN";
+}
+
 static int body_error(const struct http *h, const struct jval *v, char ret_code[64], struct err *e)
 {
 	const struct jval *first = jval_at(jval_get(v, "errors"), 0);
-	const char *details = jval_str(jval_get(v, "details"));
-	const char *code = jval_str(jval_get(first, "code"));
+	const char *details = jval_str(jval_get(v, "details")), *message = jval_str(jval_get(first, "message"));
 
-	if (*details && (h->status == 401 || h->status == 403 || h->status == 429)) {
-		code = h->status == 401 ? "UNAUTHORIZED" : h->status == 403 ? "DENIED" : "TOOMANYREQUESTS";
-		(void)snprintf(ret_code, 64, "%s", code);
-		return say_code(code, details, true, h->status, e);
-	}
+	if (*details && (h->status == 401 || h->status == 403 || h->status == 429))
+		return say_code(code_of_status(h->status), details, true, ret_code, e);
 	if (!first)
 		return 0;
-	(void)snprintf(ret_code, 64, "%s", code);
-	return say_code(code, jval_str(jval_get(first, "message")), jval_kind(jval_get(first, "detail")) != JVAL_NULL,
-			h->status, e);
+	return say_code(jval_str(jval_get(first, "code")), message, jval_kind(jval_get(first, "detail")) != JVAL_NULL,
+			ret_code, e);
 }
 
 int api_error(const struct http *h, char ret_code[64], struct err *e)
@@ -281,26 +297,23 @@ int api_error(const struct http *h, char ret_code[64], struct err *e)
 
 	*code = 0;
 	if (h->status >= 500 || h->status < 400)
-		return err_set(e, h->status >= 500 ? ERR_UNAVAILABLE : ERR_SYSTEM,
-			       "received unexpected HTTP status: %s", h->reason ? h->reason : "");
+		return err_set(e, ERR_SYSTEM, "received unexpected HTTP status: %s", h->reason ? h->reason : "");
 	r = challenge_error(h, code, e);
 	if (r < 0)
 		return r;
+	if (!type || !strstr(type, "json")) {
+		AUTO_FREE char *body = xstrndup(strb_str(&h->text), 600);
+
+		return say_code(code_of_status(h->status), h->status == 401 && !*body ? NULL : body, true, code, e);
+	}
 	if (jval_parse(strb_str(&h->text), h->text.len, &limits, &v, &parse) == 0)
 		r = body_error(h, v, code, e);
 	jval_free(v);
 	if (r < 0)
 		return r;
-	if (h->status == 401) {
-		(void)snprintf(code, 64, "UNAUTHORIZED");
-		return say_code("UNAUTHORIZED", NULL, true, 401, e);
-	}
-	if (h->text.len == 0 || !type || !strstr(type, "json"))
-		return err_set(e, kind_of("", h->status),
-			       "error parsing HTTP %ld response body: invalid character '%c' looking for beginning of "
-			       "value: \"%.300s\"",
-			       h->status, h->text.len ? h->text.s[0] : ' ', strb_str(&h->text));
-	return err_set(e, kind_of("", h->status), "error parsing HTTP %ld response body: %s: \"%.300s\"", h->status,
+	if (h->status == 401)
+		return say_code("UNAUTHORIZED", NULL, true, code, e);
+	return err_set(e, ERR_SYSTEM, "error parsing HTTP %ld response body: %s: \"%.300s\"", h->status,
 		       *parse.msg ? parse.msg : "no error details found in HTTP response body", strb_str(&h->text));
 }
 

@@ -120,6 +120,8 @@ static int get_once(struct get *g, struct endpoint *ep, const char *url, const c
 			      (long long)t->have, (long long)t->size);
 		return -EPROTO;
 	}
+	if (h.status == 404)
+		return err_set(e, ERR_NOT_FOUND, "unknown blob");
 	if (h.status != 200 && h.status != 206)
 		return pull_error(g->s, t->digest, &h, e);
 	if (t->have == t->size)

@@ -103,6 +103,7 @@ static int fetch_on(struct session *s, struct endpoint *ep, void *arg, struct er
 	AUTO_HTTP struct http h = { .method = f->head ? "HEAD" : "GET", .url = url, .max = REG_DOCUMENT_MAX };
 	int r;
 
+	h.as = strchr(f->what, ':') ? NULL : "HEAD"; /* Docker resolves a tag with HEAD first */
 	http_header(&h, "Accept: " T_DOCKER);
 	http_header(&h, "Accept: " T_DOCKER_LIST);
 	http_header(&h, "Accept: " T_OCI_INDEX);
@@ -149,6 +150,8 @@ static int small_blob_on(struct session *s, struct endpoint *ep, void *arg, stru
 
 	if (r < 0)
 		return r;
+	if (h.status == 404)
+		return err_set(e, ERR_NOT_FOUND, "download failed after attempts=1: unknown blob");
 	if (h.status != 200)
 		return pull_error(s, b->d->digest, &h, e);
 	digest_of(strb_str(&h.text), h.text.len, real);
@@ -176,7 +179,7 @@ static bool attestation(const struct oci_descriptor *d)
 	       (d->platform && streq(d->platform->os, "unknown") && streq(d->platform->architecture, "unknown"));
 }
 
-static const struct oci_descriptor *choose(const struct oci_manifest *index, const struct oci_platform *want)
+const struct oci_descriptor *document_choose(const struct oci_manifest *index, const struct oci_platform *want)
 {
 	const struct oci_descriptor *best = NULL;
 	int best_match = 0;
@@ -208,7 +211,7 @@ static int refuse_kind(const struct session *s, enum doc_kind kind, const char *
 		       d->media_type ? d->media_type : "");
 }
 
-static int check_image(const struct session *s, const struct oci_manifest *m, struct err *e)
+int document_check_image(const char *name, const struct oci_manifest *m, struct err *e)
 {
 	const char *type = m->config ? m->config->media_type : NULL;
 	int r = m->config ? check_descriptor(m->config, e) : err_set(e, ERR_SYSTEM, "manifest has no config");
@@ -220,10 +223,12 @@ static int check_image(const struct session *s, const struct oci_manifest *m, st
 	    !str_empty(type)) {
 		if (streq(type, "application/vnd.docker.plugin.v1+json"))
 			return err_set(e, ERR_INVALID, "Encountered remote \"%s\"(plugin) when fetching", type);
-		return err_set(e, ERR_INVALID, "Encountered remote \"%.200s\"(unknown) when fetching", type);
+		if (streq(m->media_type, T_DOCKER))
+			return err_set(e, ERR_INVALID, "Encountered remote \"%.200s\"(unknown) when fetching", type);
+		return err_set(e, ERR_SYSTEM, "unsupported media type %.200s", type);
 	}
 	if (m->config->size > (int64_t)REG_DOCUMENT_MAX)
-		return err_set(e, ERR_INVALID, "configuration of %s is too big: %lld bytes", s->familiar,
+		return err_set(e, ERR_INVALID, "configuration of %s is too big: %lld bytes", name,
 			       (long long)m->config->size);
 	for (size_t i = 0; i < m->layers.n; i++) {
 		r = check_descriptor(&m->layers.v[i], e);
@@ -239,6 +244,7 @@ static void put(struct strb *out, const void *p, size_t n)
 }
 
 struct walk {
+	bool own_platform;
 	struct doc docs[NESTING_MAX + 1]; /* the way down */
 	size_t n;
 	struct strb config;
@@ -251,6 +257,11 @@ static void walk_done(struct walk *w)
 	strb_done(&w->config);
 }
 
+int document_read(const char *p, size_t n, struct oci_manifest *ret, struct err *e)
+{
+	return json_read(&oci_manifest_type, p, n, &doc_limits, ret, e);
+}
+
 /* One step: reads the last document; 1 = *ret_next is to be fetched, 0 = it is the image. */
 static int step(struct session *s, struct walk *w, const char *what, const struct oci_platform *want, char **ret_next,
 		struct oci_manifest *m, struct err *e)
@@ -258,18 +269,26 @@ static int step(struct session *s, struct walk *w, const char *what, const struc
 	struct doc *d = &w->docs[w->n - 1];
 	const struct oci_descriptor *next;
 	enum doc_kind kind;
-	int r = json_read(&oci_manifest_type, d->bytes, d->n, &doc_limits, m, e);
+	int r = document_read(d->bytes, d->n, m, e);
 
-	if (r < 0)
-		return err_wrap(e, r, "manifest of %s", s->familiar);
+	if (r < 0) {
+		r = err_wrap(e, r, "manifest of %s", s->familiar);
+		e->kind = ERR_SYSTEM; /* the registry's fault, not the caller's */
+		return r;
+	}
 	kind = doc_kind(d->media_type, m);
 	if (kind == DOC_IMAGE)
-		return check_image(s, m, e);
+		return document_check_image(s->familiar, m, e);
 	if (kind != DOC_INDEX)
 		return refuse_kind(s, kind, what, d, e);
-	next = choose(m, want);
+	next = document_choose(m, want);
 	if (!next) {
-		AUTO_FREE char *text = platform_text(want);
+		struct oci_platform said = *want;
+		AUTO_FREE char *text = NULL;
+
+		if (w->own_platform) /* nobody asked for this processor's level */
+			said.variant = NULL;
+		text = platform_text(&said);
 
 		return err_set(e, ERR_NOT_FOUND, "no matching manifest for %s in the manifest list entries", text);
 	}
@@ -305,6 +324,8 @@ static int walk_down(struct session *s, struct walk *w, const char *what, const 
 		struct small_blob b = { .d = m.config, .bytes = &w->config };
 
 		r = on_endpoints(s, small_blob_on, &b, e);
+		if (r < 0)
+			r = err_wrap(e, r, "error pulling image configuration");
 	}
 	json_done(&oci_manifest_type, &m);
 	return r;
@@ -312,7 +333,7 @@ static int walk_down(struct session *s, struct walk *w, const char *what, const 
 
 int do_resolve(struct session *s, const char *what, const char *platform, struct strb *out, struct err *e)
 {
-	CLEANUP(walk_done) struct walk w = { 0 };
+	CLEANUP(walk_done) struct walk w = { .own_platform = str_empty(platform) };
 	struct oci_platform want = { 0 };
 	const struct doc *top = &w.docs[0], *image;
 	int r = platform_parse(platform, &want, e);

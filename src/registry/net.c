@@ -56,6 +56,13 @@ const char *http_get(const struct http *h, const char *name)
 	return strmap_get(&h->resp, name);
 }
 
+void http_go_method(const struct http *h, char ret[16])
+{
+	(void)snprintf(ret, 16, "%s", h->as ? h->as : h->method);
+	for (char *p = ret + (*ret != 0); *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+}
+
 void http_header(struct http *h, const char *fmt, ...)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
@@ -173,14 +180,13 @@ static size_t on_read(char *buf, size_t size, size_t n, void *ctx)
 	return (size_t)r;
 }
 
+/* libcurl would send a request again by itself when an old connection turns out to be closed. Part of the body may have arrived:
+ * that is for who knows how uploads go on. */
 static int on_seek(void *ctx, curl_off_t offset, int origin)
 {
 	struct http *h = ctx;
 
-	if (origin != SEEK_SET || (h->src_n < 0 && offset != h->src_sent))
-		return CURL_SEEKFUNC_CANTSEEK;
-	h->src_sent = offset;
-	return CURL_SEEKFUNC_OK;
+	return origin == SEEK_SET && offset == h->src_sent ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_CANTSEEK;
 }
 
 /* Go's errors name the address that was dialed. */
@@ -373,10 +379,10 @@ static void explain(struct http *h, const char *error)
 	(void)net.c->easy_getinfo(h->easy, CURLINFO_APPCONNECT_TIME, &appconnect);
 	(void)net.c->easy_getinfo(h->easy, CURLINFO_CONNECT_TIME, &connect);
 	if (h->status == 0) {
-		strb_addc(&b, h->method[0]);
-		for (const char *p = h->method + 1; *p; p++)
-			strb_addc(&b, (char)tolower((unsigned char)*p));
-		strb_addf(&b, " \"%s\": ", h->url);
+		char name[16] = "";
+
+		http_go_method(h, name);
+		strb_addf(&b, "%s \"%s\": ", name, h->url);
 	}
 	switch (h->code) {
 	case CURLE_COULDNT_RESOLVE_HOST:

@@ -17,6 +17,7 @@ struct net_opts {
 struct http {
 	/* in */
 	const char *method;        /* "GET", "HEAD", "POST", "PATCH", "PUT", "DELETE" */
+	const char *as;            /* what errors call it, where Docker would ask in another way; NULL = method */
 	const char *url;           /* lent */
 	struct strv headers;       /* "Name: value"; owned */
 	const char *authorization; /* lent; NULL = none */
@@ -64,6 +65,7 @@ void http_again(struct http *h); /* clears what came out, so that it can be sent
 /* Waits for the whole answer. Does not follow redirects. The verdict is in status, error and broken. */
 void http_run(struct http *h);
 const char *http_get(const struct http *h, const char *name); /* a header of the answer, or NULL */
+void http_go_method(const struct http *h, char ret[16]);      /* "Get", as Go's errors begin */
 void http_header(struct http *h, const char *fmt, ...) PRINTF(2, 3);
 
 void net_sleep(int64_t ms); /* the fiber's */

@@ -104,7 +104,8 @@ struct put {
 	struct hash *hash; /* of a pipe's bytes */
 	char *url;         /* of the upload, NULL before the first POST */
 	char *scopes;
-	int64_t counted;
+	int64_t counted, best; /* sent by this request; the most that ever arrived */
+	bool resumed;          /* url is of an upload that broke */
 };
 
 static void on_sent(void *ctx, const void *p, size_t n)
@@ -129,6 +130,13 @@ static int take_location(struct put *u, const struct http *h, struct err *e)
 	return 0;
 }
 
+static void begin_anew(struct put *u)
+{
+	freep(&u->url);
+	u->t->have = 0;
+	u->resumed = false;
+}
+
 /* How much of an upload that broke has arrived; where the registry does not know it any more, it begins again. */
 static int ask_status(struct put *u, struct err *e)
 {
@@ -144,11 +152,11 @@ static int ask_status(struct put *u, struct err *e)
 			have = 0; /* "0-0": nothing */
 		if (have >= 0 && have <= u->t->size) {
 			u->t->have = have;
+			u->resumed = true;
 			return take_location(u, &h, e);
 		}
 	}
-	freep(&u->url);
-	u->t->have = 0;
+	begin_anew(u);
 	return 0;
 }
 
@@ -174,8 +182,10 @@ static int patch(struct put *u, int64_t *wait, struct err *e)
 		return err_sys(e, h.sink_error, "reading what is to be sent");
 	if (r != API_DONE)
 		return r;
-	if (h.status == 416) { /* it has another part than we think */
+	if (h.status == 416 || (u->resumed && h.status >= 400 && h.status != 401 && h.status != 403)) {
+		/* it does not go on with what it has: Docker's own registry never does behind a broken PATCH */
 		(void)push_error(u->s, &h, e);
+		begin_anew(u);
 		return API_AGAIN;
 	}
 	if (h.status != 202 && h.status != 201 && h.status != 204)
@@ -206,7 +216,7 @@ static int send_all(struct put *u, struct err *e)
 	unsigned fails = 0;
 
 	for (;;) {
-		int64_t before = t->have, wait = -1;
+		int64_t wait = -1;
 		bool there = false;
 		int r = u->url ? 0 : post(u->s, u->ep, "", &there, &u->url, e);
 
@@ -218,15 +228,15 @@ static int send_all(struct put *u, struct err *e)
 			return r;
 		if (t->size < 0) /* what was read from a pipe cannot be read again */
 			return e && e->sys ? e->sys : -EIO;
-		if (u->counted > 0)
-			fails = 0;
 		if (++fails >= u->s->attempts || !back_off(u->s, fails, wait))
 			return e && e->sys ? e->sys : -EIO;
-		r = ask_status(u, e);
+		r = u->url ? ask_status(u, e) : 0;
 		if (r < 0)
 			return r;
-		if (t->have > before)
+		if (t->have > u->best) { /* only what arrived counts as progress */
+			u->best = t->have;
 			fails = 0;
+		}
 	}
 }
 

@@ -113,3 +113,6 @@ int do_login(struct session *s, struct strb *out, struct err *e);
 /* ---- manifest.c: pure ---- */
 enum doc_kind { DOC_IMAGE, DOC_INDEX, DOC_SCHEMA1, DOC_OTHER };
 enum doc_kind doc_kind(const char *media_type, const struct oci_manifest *m);
+int document_read(const char *p, size_t n, struct oci_manifest *ret, struct err *e);
+const struct oci_descriptor *document_choose(const struct oci_manifest *index, const struct oci_platform *want);
+int document_check_image(const char *name, const struct oci_manifest *m, struct err *e); /* name: for the error */
