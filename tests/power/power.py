@@ -248,7 +248,8 @@ class Rig:
                 if not os.path.isdir(container["GraphDriver"]["Data"][kind]):
                     out.append(f"container {container['Name']} has no {kind}")
         out += [f"volume {v} has no folder" for v in volumes if not os.path.isdir(f"{self.engine.data}/volumes/{v}/_data")]
-        out += self.verify_owned({"layers": owned, "tmp": set(), "docker/containers": {c["Id"] for c in containers.values()}, "volumes": volumes})
+        out += self.verify_owned({"layers": owned, "tmp": set(), "docker/containers": {c["Id"] for c in containers.values()}, "volumes": volumes | {".new", ".gone"},
+                                  "volumes/.new": set(), "volumes/.gone": set()})
         return out
 
     def verify_bytes(self, all_images):
