@@ -332,9 +332,6 @@ static int check_lists(const struct docker_host_config *h, struct err *e)
 		r = security_parse(&h->security_opt, &s, e);
 	if (r < 0)
 		return r;
-	if (h->device_requests.n)
-		return err_set(e, ERR_INVALID, "could not select device driver \"%s\" with capabilities: [[gpu]]",
-			       h->device_requests.v[0].driver ? h->device_requests.v[0].driver : "");
 	for (size_t i = 0; i < h->extra_hosts.n; i++) {
 		const char *colon = strchr(h->extra_hosts.v[i], ':');
 		struct in6_addr a;
@@ -449,7 +446,7 @@ static int check_config(const struct docker_config *c, struct err *e)
 			       c->working_dir);
 	if (!str_empty(c->stop_signal) && signal_parse(c->stop_signal, &sig, e) < 0)
 		return -EINVAL;
-	if (c->hostname && (strlen(c->hostname) > 63 ||
+	if (c->hostname && (strlen(c->hostname) > 64 ||
 			    strspn(c->hostname, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") !=
 				    strlen(c->hostname)))
 		return err_set(e, ERR_INVALID, "invalid hostname format: %s", c->hostname);

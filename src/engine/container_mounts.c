@@ -328,15 +328,18 @@ int container_resolve_mounts(struct engine *en, struct container_record *rec, st
 		r = add_from(en, rec, h->volumes_from.v[i], e);
 	for (size_t i = 0; r == 0 && i < rec->config.volumes.n; i++) {
 		const char *destination = rec->config.volumes.v[i];
-		AUTO_FREE char *clean = path_clean(destination);
+		AUTO_FREE char *whole = path_join("/", destination); /* images say "VOLUME data", and mean /data */
+		AUTO_FREE char *clean = path_clean(whole);
 		struct container_mount *m;
 
-		if (*destination != '/')
-			return err_set(e, ERR_INVALID,
-				       "invalid volume specification: '%s': mount path must be absolute", destination);
+		if (!clean[1])
+			return err_set(
+				e, ERR_INVALID,
+				"invalid volume specification: '%s': invalid specification: destination can't be '/'",
+				destination);
 		if (find(rec, clean))
 			continue;
-		m = (struct container_mount *)add(rec, "volume", destination);
+		m = (struct container_mount *)add(rec, "volume", clean);
 		r = use_volume(en, m, &(struct volume_req){ .name = NULL }, e);
 	}
 	if (rec->mounts.n > 1) /* outer mounts before those inside them */

@@ -390,12 +390,34 @@ static void add_all_devices(struct oci_spec *spec, const char *folder, int depth
 	}
 }
 
+/* "--gpus": no driver of such devices is known here. */
+static int check_device_requests(const struct docker_host_config *h, struct err *e)
+{
+	AUTO_STRB struct strb caps = STRB_INIT;
+
+	if (!h->device_requests.n)
+		return 0;
+	for (size_t i = 0; i < h->device_requests.v[0].capabilities.n; i++) {
+		const struct strv *any = &h->device_requests.v[0].capabilities.v[i].list;
+
+		strb_adds(&caps, i ? " [" : "[");
+		for (size_t k = 0; k < any->n; k++)
+			strb_addf(&caps, "%s%s", k ? " " : "", any->v[k]);
+		strb_addc(&caps, ']');
+	}
+	return err_set(e, ERR_SYSTEM,
+		       "could not select device driver \"%s\" with capabilities: [%s]", /* 500, as dockerd */
+		       h->device_requests.v[0].driver ? h->device_requests.v[0].driver : "", strb_str(&caps));
+}
+
 static int set_devices(struct building *b, struct err *e)
 {
 	const struct docker_host_config *h = &b->rec->host;
 	struct oci_spec *s = &b->spec;
-	int r = 0;
+	int r = check_device_requests(h, e);
 
+	if (r < 0)
+		return r;
 	if (h->privileged) {
 		__typeof__(s->linux_.resources.devices.v) all;
 

@@ -201,7 +201,7 @@ for _name, _host in BAD_HOST.items():
 # the same where another container's state, or the machine's, decides
 scenario("bad-host/network and hostname", made("a"), create(Hostname="x", host={"NetworkMode": "container:~a"}, Cmd=["true"]))
 scenario("bad-host/network of a stopped container", made("a"), create(host={"NetworkMode": "container:~a"}, Cmd=["true"]), post("/containers/~c/start"))
-scenario("bad-host/port taken", made("a", host={"PortBindings": {"80/tcp": [{"HostPort": "28123"}]}}), verb("a", "start"), create(host={"PortBindings": {"80/tcp": [{"HostPort": "28123"}]}}, Cmd=["true"]), post("/containers/~c/start"))
+scenario("bad-host/port taken", made("a", ExposedPorts={"80/tcp": {}}, host={"PortBindings": {"80/tcp": [{"HostPort": "28123"}]}}), verb("a", "start"), create(ExposedPorts={"80/tcp": {}}, host={"PortBindings": {"80/tcp": [{"HostPort": "28123"}]}}, Cmd=["true"]), post("/containers/~c/start"))
 
 BAD_CONFIG = {
     "no image": {"image": ""}, "unknown image": {"image": "hoycmp-none"}, "unknown tag": {"image": "hoycmp:none"}, "bad image": {"image": "UPPER"}, "bad image space": {"image": "a b"}, "bad digest": {"image": "hoycmp@sha256:12"}, "unknown image id": {"image": "f" * 64},
