@@ -154,6 +154,47 @@ static void put_result(struct strv *out, const struct jval *row)
 	strv_add(out, jval_bool(jval_get(row, "is_automated")) ? "1" : "0");
 }
 
+/* Docker pings the old endpoint first, in plain HTTP where TLS fails and the host may be spoken to so; the Hub's is known. */
+static int ping_v1(struct session *s, struct endpoint *ep, struct err *e)
+{
+	AUTO_FREE char *url = xasprintf("%s/v1/_ping", ep->base);
+	AUTO_HTTP struct http h = { .method = "GET", .url = url };
+	int64_t wait = -1;
+	int r = api_once(s, ep, &h, NULL, &wait, e);
+
+	return h.status ? 0 : r < 0 ? r : -EIO;
+}
+
+static int find_v1(struct session *s, struct endpoint *ep, struct err *e)
+{
+	AUTO_FREE char *secure = xstrdup(ep->base);
+	struct err first = ERR_INIT, second = ERR_INIT;
+	int r;
+
+	if (streq(s->domain, "index.docker.io"))
+		return 0;
+	r = ping_v1(s, ep, &first);
+	if (r == 0)
+		return 0;
+	if (!ep->plain_allowed)
+		return err_set(e, ERR_INVALID,
+			       "invalid registry endpoint %s/v1/: %s. If this private registry supports only HTTP or "
+			       "HTTPS with an unknown CA "
+			       "certificate, please add `--insecure-registry %s` to the daemon's arguments. In the "
+			       "case of HTTPS, if you have "
+			       "access to the registry's CA certificate, no need for the flag; simply place the CA "
+			       "certificate at "
+			       "/etc/docker/certs.d/%s/ca.crt",
+			       secure, first.msg, s->domain, s->domain);
+	free(ep->base);
+	ep->base = xasprintf("http%s", secure + strlen("https"));
+	r = ping_v1(s, ep, &second);
+	if (r == 0)
+		return 0;
+	return err_set(e, ERR_INVALID, "invalid registry endpoint \"%s/v1/\". HTTPS attempt: %s. HTTP attempt: %s",
+		       ep->base, first.msg, second.msg);
+}
+
 int do_search(struct session *s, const char *term, uint32_t limit, struct strb *out, struct err *e)
 {
 	struct endpoint *ep = endpoint_own(s);
@@ -165,11 +206,9 @@ int do_search(struct session *s, const char *term, uint32_t limit, struct strb *
 	const struct jval *list;
 	int r;
 
-	if (ep->plain_allowed) {
-		r = ping(s, ep, e); /* finds out whether it speaks TLS */
-		if (r < 0)
-			return r;
-	}
+	r = find_v1(s, ep, e);
+	if (r < 0)
+		return r;
 	strb_addf(&url, "%s/v1/search?q=", ep->base);
 	url_escape(&url, term);
 	strb_addf(&url, "&n=%u", limit);
@@ -188,8 +227,11 @@ int do_search(struct session *s, const char *term, uint32_t limit, struct strb *
 	if (h.status != 200)
 		return err_set(e, ERR_SYSTEM, "Unexpected status code %ld", h.status);
 	r = jval_parse(strb_str(&h.text), h.text.len, &list_limits, &v, e);
-	if (r < 0)
-		return err_wrap(e, r, "error decoding registry search results");
+	if (r < 0) {
+		struct err cause = e ? *e : ERR_INIT;
+
+		return err_set(e, ERR_SYSTEM, "error decoding registry search results: %s", cause.msg);
+	}
 	list = jval_get(v, "results");
 	for (size_t i = 0; i < jval_len(list) && i < limit; i++)
 		put_result(&rows, jval_at(list, i));
@@ -209,7 +251,7 @@ int do_login(struct session *s, struct strb *out, struct err *e)
 	AUTO_FREE char *url = NULL;
 	AUTO_STRV struct strv answer = { 0 };
 	AUTO_HTTP struct http h = { .method = "GET" };
-	int64_t life = 0;
+	int64_t life = 0, wait = -1;
 	int r = ping(s, ep, e);
 
 	if (r < 0)
@@ -228,13 +270,9 @@ int do_login(struct session *s, struct strb *out, struct err *e)
 			return err_wrap(e, r, "Get \"%s\"", url);
 	}
 	h.authorization = text;
-	r = api_run(s, ep, &h, NULL, e);
-	if (r < 0)
-		return r;
-	if (h.status == 401) {
-		r = api_error(&h, NULL, e);
-		return err_wrap(e, r, "login attempt to %s failed with status: %s", url, h.reason ? h.reason : "");
-	}
+	r = api_once(s, ep, &h, NULL, &wait, e);
+	if (h.status == 0)
+		return r < 0 ? r : -EIO;
 	if (h.status != 200)
 		return err_set(e, ERR_SYSTEM, "login attempt to %s failed with status: %s", url,
 			       h.reason ? h.reason : "");

@@ -352,6 +352,19 @@ static void go_lookup(struct http *h, struct strb *out)
 		  net.nameserver);
 }
 
+static void go_reset(struct http *h, struct strb *out)
+{
+	const char *ip = NULL;
+	long port = 0;
+
+	(void)net.c->easy_getinfo(h->easy, CURLINFO_LOCAL_IP, &ip);
+	(void)net.c->easy_getinfo(h->easy, CURLINFO_LOCAL_PORT, &port);
+	strb_addf(out,
+		  ip && strchr(ip, ':') ? "read tcp [%s]:%ld->%s: read: connection reset by peer"
+					: "read tcp %s:%ld->%s: read: connection reset by peer",
+		  ip ? ip : "", port, h->dialed);
+}
+
 static void go_verify(struct http *h, const char *error, struct strb *out)
 {
 	AUTO_FREE char *host = url_host(h->url);
@@ -416,6 +429,8 @@ static void explain(struct http *h, const char *error)
 		if (strstr(error, "wrong version number") || strstr(error, "packet length too long") ||
 		    strstr(error, "http request"))
 			strb_adds(&b, "http: server gave HTTP response to HTTPS client");
+		else if (strstr(error, "reset by peer"))
+			go_reset(h, &b);
 		else if (strstr(error, "SSL_ERROR_SYSCALL") || strstr(error, "unexpected eof"))
 			strb_adds(&b, "EOF");
 		else
@@ -428,8 +443,10 @@ static void explain(struct http *h, const char *error)
 		strb_adds(&b, "unexpected EOF");
 		break;
 	case CURLE_RECV_ERROR:
-		strb_addf(&b, "read tcp %s: %s", h->dialed,
-			  strstr(error, "reset") ? "read: connection reset by peer" : "unexpected EOF");
+		if (strstr(error, "reset"))
+			go_reset(h, &b);
+		else
+			strb_adds(&b, "unexpected EOF");
 		break;
 	case CURLE_SEND_ERROR:
 		strb_addf(&b, "write tcp %s: write: broken pipe", h->dialed);

@@ -9,8 +9,9 @@
 #include <malloc.h>
 #include <poll.h>
 
-#define PROGRESS_STEP ((int64_t)256 << 10)
-#define PROGRESS_NS ((int64_t)100 * 1000000)
+/* who unpacks while it arrives follows these */
+#define PROGRESS_STEP ((int64_t)512 << 10)
+#define PROGRESS_NS ((int64_t)50 * 1000000)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEMORY_MAX 0 /* sanitizers map terabytes */
 #else
@@ -57,10 +58,8 @@ static void at(void *ctx, int64_t have)
 	int64_t now;
 	AUTO_STRB struct strb b = STRB_INIT;
 
-	if (have - q->told < PROGRESS_STEP && have >= q->told)
-		return;
 	now = time_mono_ns();
-	if (now - q->told_ns < PROGRESS_NS)
+	if (have - q->told < PROGRESS_STEP && have >= q->told && now - q->told_ns < PROGRESS_NS)
 		return;
 	msg_put_i64(&b, have);
 	if (msg_send(the.sock, REG_AT, q->m.seq, strb_str(&b), b.len, NULL, 0) == 0) {
