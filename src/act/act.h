@@ -107,3 +107,5 @@ struct act_identity {
 int act_identity_parse(const char *passwd, size_t n_passwd, const char *group, size_t n_group,
 		       const struct plan_process *p, struct act_identity *ret, struct err *e);
 void act_identity_done(struct act_identity *i);
+/* Are the process's user and groups in the files below root? Asked before the process is made; making it asks again. */
+int act_identity_check(int root, const struct plan_process *p, struct err *e);

@@ -248,6 +248,15 @@ int identity_resolve(int root, const struct plan_process *p, struct act_identity
 	return act_identity_parse(passwd ? passwd : "", n_passwd, group ? group : "", n_group, p, ret, e);
 }
 
+int act_identity_check(int root, const struct plan_process *p, struct err *e)
+{
+	struct act_identity id = { 0 };
+	int r = identity_resolve(root, p, &id, e);
+
+	act_identity_done(&id);
+	return r;
+}
+
 /* Raw calls: libc would tell threads that we do not have. 32-bit ids have their own numbers on old architectures. */
 #ifdef SYS_setresuid32
 #define K_SETRESUID SYS_setresuid32

@@ -121,6 +121,38 @@ static void exec_event(struct container *c, const struct exec *x, const char *ac
 	container_event(c, text.s, &more);
 }
 
+/* dockerd looks a user up when the exec is made, in the container's files as they are then. */
+static int check_user(struct container *c, const struct exec *x, struct err *e)
+{
+	AUTO_STRB struct strb plan = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+	struct plan_process *p = NULL;
+	struct shim_link *l;
+	int r;
+
+	if (str_empty(x->config.user))
+		return 0;
+	r = exec_plan(c, x, &plan, e);
+	if (r < 0)
+		return r;
+	l = container_shim_now(c);
+	if (!l)
+		return err_set(e, ERR_CONFLICT, "container %s is not running", c->id);
+	r = shim_call(l, &(struct shim_request){ .type = SHIM_LEND_ROOT }, &m, NULL, e);
+	shim_link_unref(l);
+	if (r < 0)
+		return r;
+	if (m.n_fds != 1)
+		return err_set(e, ERR_SYSTEM, "the shim answered with message %u instead of the container's root",
+			       m.type);
+	r = plan_process_decode(plan.s, plan.len, &p);
+	if (r < 0)
+		return err_sys(e, r, "reading the process of an exec");
+	r = act_identity_check(m.fds[0], p, e);
+	plan_process_free(p);
+	return r;
+}
+
 int exec_create(struct engine *en, const char *ref, const struct docker_exec_options *config, char **ret_id,
 		struct err *e)
 {
@@ -144,6 +176,11 @@ int exec_create(struct engine *en, const char *ref, const struct docker_exec_opt
 	x->keys = keys;
 	x->container = xstrdup(c->id);
 	json_copy(&docker_exec_options_type, &x->config, config);
+	r = check_user(c, x, e);
+	if (r < 0) {
+		exec_free(x);
+		return r;
+	}
 	exec_event(c, x,
 		   "exec_create"); /* while it is ours alone: in the table it may be forgotten with its container */
 	*ret_id = xstrdup(x->id);
