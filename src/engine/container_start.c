@@ -413,8 +413,9 @@ int container_start_op(struct container *c, struct err *e)
 		pthread_mutex_lock(&c->lock);
 		seq = c->rec.state.journal_seq;
 		pthread_mutex_unlock(&c->lock);
-		/* What a power loss interrupts is started again by its policy, which wants to know that it was started once. */
-		r = container_has_policy(c) ? container_save(c, &own) : container_save_lazy(c, &own);
+		/* After a power loss a container is as it was said to be, and a policy knows that it was started once; of what removes
+		 * itself nothing is left to be told. */
+		r = c->rec.host.auto_remove ? container_save_lazy(c, &own) : container_save(c, &own);
 		if (r < 0) { /* it runs all the same; its shim tells a later hoyd again */
 			log_error("container %s: %s", c->id, own.msg);
 			r = 0;
