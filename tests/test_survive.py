@@ -1,5 +1,6 @@
 """kill -9 of hoyd is a non-event: no container lost, no log line lost, nothing that was promised forgotten."""
 import json
+import os
 import random
 import re
 import shutil
@@ -310,3 +311,49 @@ def test_attach_does_not_revive_what_is_being_removed(cli, own_engine, name):
         for t in [remover, *clients]:
             t.join()
     until(lambda: "hoy-shim" not in [n for _, n in own_engine.machine.procs().values()], what="the end of all shims")
+
+
+def home_of(engine, pid):
+    """The cgroup by which a service manager tells whose a process is."""
+    text = engine.machine.run("cat", f"/proc/{pid}/cgroup").stdout
+    lines = [line.split(":", 2) for line in text.splitlines()]
+    return next((path for _, names, path in lines if names == "name=systemd"), None) or next(path for _, names, path in lines if names == "")
+
+
+def test_shims_do_not_stay_in_the_units_cgroup(own_engine, tmp_path):
+    """As under systemd: hoyd lives in a cgroup of its own, and what is left in there when it ends counts as left over."""
+    cli = Cli("docker", own_engine.host, str(tmp_path))
+    root = "/sys/fs/cgroup/systemd" if os.path.isdir("/sys/fs/cgroup/systemd") else "/sys/fs/cgroup"
+    unit = f"{root}/hoyt-unit-{os.getpid()}"
+    os.mkdir(unit)
+
+    def put_daemon():
+        with open(f"{unit}/cgroup.procs", "w") as f:
+            f.write(str(own_engine.host_pid(own_engine.pid)))
+    try:
+        put_daemon()
+        cli("run", "-d", "--name", "hoyt-unit", "-p", "127.0.0.1:18080:80", BUSYBOX, "sleep", "1000")
+        pid = int(cli.inspect("hoyt-unit", "{{.State.Pid}}"))
+        shim = own_engine.machine.procs()[pid][0]
+        assert home_of(own_engine, shim) == f"/{os.path.basename(unit)}", "at its start it is where hoyd is"
+        assert own_engine.stop() == 0
+        assert open(f"{unit}/cgroup.procs").read() == "", "nothing is left over"
+        assert home_of(own_engine, shim).endswith("/hoy-shims")
+        own_engine.start()
+        assert cli("exec", "hoyt-unit", "echo", "well").line == "well"
+        cli("rm", "-f", "hoyt-unit")
+    finally:
+        if own_engine.pid not in own_engine.machine.exits:
+            own_engine.stop()
+        left = sorted({p for p, _, _ in os.walk(root) if p.endswith("/hoy-shims")}, key=len)
+        for folder in [unit, *left]:
+            until(lambda folder=folder: rmdir(folder), what="an empty cgroup")
+        own_engine.start()
+
+
+def rmdir(folder):
+    try:
+        os.rmdir(folder)
+        return True
+    except OSError as e:
+        return isinstance(e, FileNotFoundError)

@@ -1,4 +1,5 @@
 /* engine.c - the composition root: opens every module, gives each the callbacks it needs, and puts the tables together at start. */
+#include "act/act.h"
 #include "base/kernel.h"
 #include "engine/engine_private.h"
 #include "engine/container_check.h"
@@ -274,6 +275,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 	int r;
 
 	en->config = *config;
+	(void)act_cgroup_version(); /* looks once, while there is one thread */
 	en->data_fd = en->exec_fd = en->containers_fd = en->shims_fd = en->programs_fd = -1;
 	en->started_ns = time_now_ns();
 	(void)pthread_mutex_init(&en->lock, NULL);
@@ -339,6 +341,7 @@ void engine_stop(struct engine *en)
 	while (en->background > 0)
 		pthread_cond_wait(&en->idle, &en->lock);
 	pthread_mutex_unlock(&en->lock);
+	engine_shims_move_out(en);
 }
 
 void engine_close(struct engine *en)

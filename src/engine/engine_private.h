@@ -137,6 +137,7 @@ bool container_has_policy(struct container *c); /* a restart policy other than "
 int container_send_policy(struct container *c, struct shim_link *l, struct err *e);
 void engine_start_by_policy(struct engine *en);       /* at start, when all else is ready */
 int engine_recover(struct engine *en, struct err *e); /* at start: living shims found, dead ones' containers ended */
+void engine_shims_move_out(struct engine *en);        /* at the end: shims are no left-over processes of hoyd's unit */
 /* A thread for slow work that the engine waits for when it closes. */
 int engine_background(struct engine *en, void *(*f)(void *), void *arg);
 void engine_background_end(struct engine *en);

@@ -112,7 +112,8 @@ static void exited(struct container *c, int64_t seq, int64_t time_ns, int code, 
 	strmap_set(&more, "exitCode", exit_code);
 	strmap_set(&more, "execDuration", duration);
 	if (was_running)
-		container_event_locked(c, "die", &more); /* before anyone who waits for the end can tell what comes of it */
+		container_event_locked(c, "die",
+				       &more); /* before anyone who waits for the end can tell what comes of it */
 	container_unlock(c);
 }
 
@@ -470,6 +471,33 @@ void container_shim_end(struct container *c)
 	pthread_mutex_unlock(&c->shim_lock);
 }
 
+/* ---- out of hoyd's own cgroup ---- */
+static bool is_own_shim(void *ctx, pid_t pid)
+{
+	AUTO_FREE char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+	AUTO_FREE char *words = NULL;
+	AUTO_CONTAINER struct container *c = NULL;
+	size_t n = 0;
+
+	if (file_read(AT_FDCWD, path, 4096, &words, &n) < 0 || !streq(words, "hoy-shim") || n < sizeof "hoy-shim")
+		return false;
+	return container_find(ctx, words + sizeof "hoy-shim", &c, NULL) == 0;
+}
+
+/* A service manager takes what is in a unit's cgroup for a part of the unit: when hoyd ends, shims (and what they have forked) would be its
+ * left-over processes. They are moved then, and not at their start, where it would cost each container a wait for the kernel's RCU; those
+ * of a hoyd that was killed are moved by the next one. */
+void engine_shims_move_out(struct engine *en)
+{
+	AUTO_FREE char *to = xasprintf("%s/hoy-shims", en->cgroup_parent);
+	int r = act_cgroup_leave_home(to, is_own_shim, en);
+
+	if (r > 0)
+		log_info("%d processes of shims moved to cgroup %s", r, to);
+	if (r < 0)
+		log_warn("the shims stay in hoyd's own cgroup: %s", strerror(-r));
+}
+
 /* ---- after a start of hoyd ---- */
 struct replay {
 	struct container *c;
@@ -652,5 +680,7 @@ int engine_recover(struct engine *en, struct err *e UNUSED)
 	container_set(en, &all);
 	for (size_t i = 0; i < all.n; i++)
 		recover_one(all.v[i]);
+	if (all.n)
+		engine_shims_move_out(en);
 	return 0;
 }

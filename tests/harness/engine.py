@@ -99,7 +99,8 @@ class Hoyd(Base):
 
     def spawn(self):
         env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-               "ASAN_OPTIONS": f"detect_leaks=0:log_path={self.folder}/asan", "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={self.folder}/asan"}
+               "ASAN_OPTIONS": f"detect_leaks=0:log_path={self.folder}/asan", "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={self.folder}/asan",
+               "TSAN_OPTIONS": f"log_path={self.folder}/tsan:report_thread_leaks=0"}
         self.pid = self.machine.spawn(self.argv(), env, self.log)
 
     def start(self):
@@ -140,7 +141,7 @@ class Hoyd(Base):
 
     def sanitizer_reports(self):
         """What the sanitizers said: of the daemon in files, of shims and workers (they have no environment) in its log."""
-        reports = {n: open(os.path.join(self.folder, n), errors="replace").read() for n in os.listdir(self.folder) if n.startswith("asan.")}
+        reports = {n: open(os.path.join(self.folder, n), errors="replace").read() for n in os.listdir(self.folder) if n.startswith(("asan.", "tsan."))}
         try:
             with open(self.log, errors="replace") as f:
                 log = f.read()
