@@ -119,3 +119,100 @@ def test_skopeo_reads_it_and_writes_it(cli, api, two_layers, tmp_path, source):
         assert letter == "b" or info["Id"] == image_id
         assert cli("run", "--rm", f"{tag}-{letter}", "cat", "/d/hard").out == "second"
         cli("rmi", f"{tag}-{letter}")
+
+
+# ---- containers ----
+CHANGE = ("mkdir /new; echo hi > /new/f; ln /new/f /new/g; rm /etc/group; rm -r /home; mkdir /home; echo x > /home/y; mkfifo /new/p; "
+          "ln -s f /new/s; chown 5:6 /new/f; chmod 4711 /new/f; mknod /new/null c 1 3; echo more >> /etc/passwd; mkdir -p /new/" + "long/" * 40)
+
+
+@pytest.fixture
+def changed(cli, name):
+    cli("run", "-d", "--name", name, "--label", "a=b", "-e", "X=1", "-v", "/data", "--entrypoint", "/bin/sh", BUSYBOX, "-c",
+        CHANGE + "; touch /ready; sleep 1000")
+    for _ in range(100):
+        if cli("exec", name, "test", "-e", "/ready", rc=None).rc == 0:
+            break
+    yield name
+    cli("rm", "-f", "-v", name)
+
+
+def listing(path):
+    with tarfile.open(path) as tar:
+        return {m.name: m for m in tar}
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stopped"])
+def test_export_has_all_files_whatever_the_state(cli, changed, tmp_path, state):
+    cli("exec", changed, "sh", "-c", "echo v > /data/v")
+    if state != "running":
+        cli({"paused": "pause", "stopped": "kill"}[state], changed)
+    cli("export", "-o", str(tmp_path / "all.tar"), changed)
+    files = listing(tmp_path / "all.tar")
+    assert {"bin/busybox", "etc/passwd", "home/y", "new/f", "new/p", "data", ".dockerenv", "etc/hosts", "new/" + "/".join(["long"] * 40)} <= set(files)
+    assert not {"etc/group", "home/app", "data/v", "proc/1"} & set(files)
+    f, g = files["new/f"], files["new/g"]
+    assert (f.mode, f.uid, f.gid, f.size) == (0o4711, 5, 6, 3) and g.islnk() and g.linkname == "new/f"
+    assert files["new/p"].isfifo() and files["new/s"].linkname == "f" and (files["new/null"].devmajor, files["new/null"].devminor) == (1, 3)
+    if state == "stopped":
+        cli("start", changed)
+
+
+def test_an_exported_container_imports(cli, changed, tmp_path, api):
+    cli("export", "-o", str(tmp_path / "all.tar"), changed)
+    cli("import", str(tmp_path / "all.tar"), f"hoytest:{changed}-flat")
+    assert cli("run", "--rm", f"hoytest:{changed}-flat", "/bin/cat", "/new/g").out == "hi\n"
+    cli("rmi", f"hoytest:{changed}-flat")
+
+
+@pytest.mark.parametrize("state", ["running", "stopped"])
+def test_commit_keeps_what_changed_and_hides_what_went(cli, api, changed, tmp_path, state):
+    tag = f"hoytest:{changed}-c"
+    if state == "stopped":
+        cli("kill", changed)
+    out = cli("commit", "-m", "hello", "-a", "me", "-c", "ENV Y=2", "-c", "CMD [\"-c\", \"echo committed\"]", changed, tag).line
+    info = api.get(f"/images/{tag}/json").json
+    base = api.get(f"/images/{BUSYBOX}/json").json
+    try:
+        assert out == info["Id"] and info["Parent"] == base["Id"] and info["Author"] == "me" and info["Comment"] == "hello"
+        assert info["RootFS"]["Layers"][:-1] == base["RootFS"]["Layers"]
+        assert set(info["Config"]["Env"]) == {"X=1", "Y=2", "PATH=/bin"} and info["Config"]["Labels"] == {"a": "b"}
+        assert info["Config"]["Volumes"] == {"/data": {}} and info["Config"]["Entrypoint"] == ["/bin/sh"]
+        assert cli("run", "--rm", tag).line == "committed"
+        assert cli("run", "--rm", tag, "-c", "cat /new/g /home/y; ls /home; ls /etc/group; stat -c %a:%u /new/f; tail -1 /etc/passwd; true").out.split() == \
+            ["hi", "x", "y", "4711:5", "more"]
+        history = api.get(f"/images/{tag}/history").json
+        assert history[0]["Comment"] == "hello" and history[0]["CreatedBy"].startswith("-c mkdir /new") and len(history) == 2
+        if state == "running":
+            assert not api.inspect(changed)["State"]["Paused"]
+        cli("save", "-o", str(tmp_path / "c.tar"), tag)
+        layer = json.loads(members(tmp_path / "c.tar")["manifest.json"])[0]["Layers"][-1]
+        names = set(tarfile.open(fileobj=io.BytesIO(members(tmp_path / "c.tar")[layer])).getnames())
+        assert {"etc/.wh.group", "home/.wh..wh..opq", "home/y", "new/f"} <= names and not {"bin", "etc/hosts", ".dockerenv"} & names
+    finally:
+        cli("rmi", "-f", tag)
+
+
+def test_commit_of_nothing_adds_no_layer(cli, api, name):
+    cli("create", "--name", name, BUSYBOX)
+    image = cli("commit", "--change", "LABEL only=this", name).line
+    try:
+        info = api.get(f"/images/{image}/json").json
+        assert info["RootFS"]["Layers"] == api.get(f"/images/{BUSYBOX}/json").json["RootFS"]["Layers"]
+        assert info["Config"]["Labels"] == {"only": "this"} and info["RepoTags"] == []
+    finally:
+        cli("rm", name)
+        cli("rmi", image)
+
+
+def test_commit_refuses_in_dockers_words(api, cli, name):
+    cli("create", "--name", name, BUSYBOX)
+
+    def asked(**query):
+        answer = api.post("/commit", version="v1.51", **query)
+        return answer.status, answer.json["message"]
+    assert asked(container=name + "x") == (404, f"No such container: {name}x")
+    assert asked(container=name, repo="A b")[0] == 400 and asked(container=name, repo="x", tag="a b") == (400, "invalid tag format")
+    assert asked(container=name, changes="FROM x") == (400, "FROM is not a valid change command")
+    assert asked(container="") == (400, 'invalid name or ID supplied: ""')
+    cli("rm", name)

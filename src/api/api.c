@@ -19,7 +19,7 @@ static const struct route routes[] = {
 	{ "GET",    "/containers/{name}/top",        api_containers_top },
 	{ "GET",    "/containers/{name}/logs",       api_containers_logs },
 	{ "GET",    "/containers/{name}/changes",    NULL },
-	{ "GET",    "/containers/{name}/export",     NULL },
+	{ "GET",    "/containers/{name}/export",     api_container_export },
 	{ "GET",    "/containers/{name}/stats",      NULL },
 	{ "GET",    "/containers/{name}/attach/ws",  NULL },
 	{ "HEAD",   "/containers/{name}/archive",    NULL },
@@ -38,7 +38,7 @@ static const struct route routes[] = {
 	{ "POST",   "/containers/{name}/update",     api_containers_update },
 	{ "POST",   "/containers/{name}/exec",       api_exec_new },
 	{ "DELETE", "/containers/{name}",            api_containers_remove },
-	{ "POST",   "/commit",                       NULL },
+	{ "POST",   "/commit",                       api_commit },
 
 	{ "POST",   "/exec/{name}/start",            api_exec_run },
 	{ "POST",   "/exec/{name}/resize",           api_exec_size },

@@ -1,6 +1,13 @@
-/* archives.c - routes whose answer is a tar: save. The head goes out when the engine has looked at everything; from then on an error
+/* archives.c - routes whose answer is a tar (save, export), and commit. The head goes out when the engine has looked at everything; from then on an error
  * can only cut the connection. */
 #include "api/request.h"
+
+static int begin_export(void *ctx)
+{
+	struct request *q = ctx;
+
+	return http_stream_begin(q->conn, 200, "application/octet-stream");
+}
 
 static int begin(void *ctx)
 {
@@ -95,4 +102,41 @@ int api_images_save(struct request *q, struct err *e)
 		if (streq(q->http->query.v[i].k, "names"))
 			strv_add(&names, q->http->query.v[i].v);
 	return save(q, &names, e);
+}
+
+int api_container_export(struct request *q, struct err *e)
+{
+	int r = container_export(q->engine, q->name,
+				 &(struct engine_out){ .begin = begin_export, .write = give, .ctx = q }, e);
+
+	return end(q, r, e);
+}
+
+int api_commit(struct request *q, struct err *e)
+{
+	AUTO_STRV struct strv changes = { 0 };
+	AUTO_STRB struct strb answer = STRB_INIT;
+	AUTO_FREE char *body = NULL, *id = NULL;
+	struct container_commit o = { .repo = api_q_str(q, "repo"),
+				      .tag = api_q_str(q, "tag"),
+				      .author = api_q_str(q, "author"),
+				      .comment = api_q_str(q, "comment"),
+				      .changes = &changes,
+				      .pause = api_q_bool_or(q, "pause", true) };
+	size_t n = 0;
+	int r = http_body_text(q->conn, BODY_MAX, &body, &n);
+
+	if (r < 0)
+		return err_set(e, ERR_INVALID, "malformed or cut off request body");
+	for (size_t i = 0; i < q->http->query.n; i++)
+		if (streq(q->http->query.v[i].k, "changes"))
+			strv_add(&changes, q->http->query.v[i].v);
+	o.config = n && strspn(body, " \t\r\n") != n && !streq(body, "null") ? body : NULL;
+	if (!*api_q_str(q, "container"))
+		return err_set(e, ERR_INVALID, "invalid name or ID supplied: \"\"");
+	r = container_commit(q->engine, api_q_str(q, "container"), &o, &id, e);
+	if (r < 0)
+		return r;
+	strb_addf(&answer, "{\"Id\":\"%s\"}\n", id);
+	return api_reply_json(q, 201, &answer);
 }

@@ -174,8 +174,8 @@ static void test_error_kinds_become_status(void **state)
 	static const struct {
 		enum err_kind kind;
 		int status;
-	} rows[] = { { ERR_SYSTEM, 500 },      { ERR_INVALID, 400 },        { ERR_UNAUTHORIZED, 401 },
-		     { ERR_FORBIDDEN, 403 },   { ERR_NOT_FOUND, 404 },      { ERR_CONFLICT, 409 },
+	} rows[] = { { ERR_SYSTEM, 500 },      { ERR_INVALID, 400 },         { ERR_UNAUTHORIZED, 401 },
+		     { ERR_FORBIDDEN, 403 },   { ERR_NOT_FOUND, 404 },       { ERR_CONFLICT, 409 },
 		     { ERR_UNAVAILABLE, 503 }, { ERR_NOT_IMPLEMENTED, 501 }, { ERR_TIMEOUT, 408 } };
 
 	(void)snprintf(fake.message, sizeof fake.message, "No such container: <x>");
@@ -267,11 +267,12 @@ static void test_bad_bodies_get_dockers_words(void **state)
 
 static void test_old_clients_see_nameless_images(void **state)
 {
-	assert_answer("GET", "/v1.41/images/json", NULL, 200,
-		      "[{\"Containers\":-1,\"Created\":0,\"Id\":\"\",\"Labels\":null,\"ParentId\":\"\",\"RepoDigests\":["
-		      "\"\\u003cnone\\u003e@\\u003cnone\\u003e\"],"
-		      "\"RepoTags\":[\"\\u003cnone\\u003e:\\u003cnone\\u003e\"],\"SharedSize\":0,\"Size\":42,"
-		      "\"VirtualSize\":42}]\n");
+	assert_answer(
+		"GET", "/v1.41/images/json", NULL, 200,
+		"[{\"Containers\":-1,\"Created\":0,\"Id\":\"\",\"Labels\":null,\"ParentId\":\"\",\"RepoDigests\":["
+		"\"\\u003cnone\\u003e@\\u003cnone\\u003e\"],"
+		"\"RepoTags\":[\"\\u003cnone\\u003e:\\u003cnone\\u003e\"],\"SharedSize\":0,\"Size\":42,"
+		"\"VirtualSize\":42}]\n");
 	assert_answer("GET", "/v1.51/images/json", NULL, 200,
 		      "[{\"Containers\":0,\"Created\":0,\"Id\":\"\",\"Labels\":null,\"ParentId\":\"\",\"RepoDigests\":["
 		      "],\"RepoTags\":[],\"SharedSize\":0,\"Size\":42}]\n");
@@ -339,6 +340,39 @@ static void test_load_feeds_the_whole_body(void **state)
 	assert_int_equal(fake.body_bytes, body.len);
 	assert_string_equal(fake.said, "load quiet=1");
 	assert_true(str_ends(answer, "{\"stream\":\"working\"}\r\n\r\n0\r\n\r\n"));
+}
+
+static void test_archives_leave_as_streams(void **state)
+{
+	AUTO_FREE char *one = ask("GET", "/v1.51/images/a/b:1/get", NULL);
+	AUTO_FREE char *two = NULL, *three = NULL, *torn = NULL;
+
+	assert_string_equal(fake.said, "save a/b:1 /");
+	assert_non_null(strstr(one, "Content-Type: application/x-tar"));
+	assert_true(str_ends(one, "\r\n\r\n7\r\narchive\r\n0\r\n\r\n"));
+	two = ask("GET",
+		  "/v1.51/images/"
+		  "get?names=a&names=b&platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm%22%7D",
+		  NULL);
+	assert_string_equal(fake.said, "save a b linux/arm");
+	three = ask("GET", "/containers/c1/export", NULL);
+	assert_string_equal(fake.said, "export c1");
+	assert_true(str_ends(three, "7\r\narchive\r\n0\r\n\r\n"));
+	/* an error in the middle: no last chunk */
+	torn = ask("GET", "/images/torn/get", NULL);
+	assert_false(str_ends(torn, "0\r\n\r\n"));
+}
+
+static void test_commit_takes_a_body_or_none(void **state)
+{
+	AUTO_FREE char *one = ask("POST", "/commit?container=c1&repo=r&tag=t&changes=ENV%20A%3D1", NULL);
+	AUTO_FREE char *two = NULL;
+
+	assert_string_equal(fake.said, "commit c1 r:t pause=1 - ENV A=1");
+	assert_non_null(strstr(one, "201 Created"));
+	assert_non_null(strstr(one, "{\"Id\":\"sha256:c0\"}"));
+	two = ask("POST", "/commit?container=c1&pause=0", "{\"User\":\"u\"}");
+	assert_string_equal(fake.said, "commit c1 : pause=0 {\"User\":\"u\"} -");
 }
 
 static void test_load_that_fails_early_still_gets_its_answer_out(void **state)
@@ -415,6 +449,8 @@ int main(void)
 		T(test_attach_and_exec_take_the_connection_with_early_bytes),
 		T(test_events_stream_line_by_line),
 		T(test_load_feeds_the_whole_body),
+		T(test_archives_leave_as_streams),
+		T(test_commit_takes_a_body_or_none),
 		T(test_load_that_fails_early_still_gets_its_answer_out),
 		T(test_load_of_a_cut_off_body_is_an_error),
 		T(test_pull_answers_by_status_until_its_first_line),

@@ -185,6 +185,17 @@ struct image_import_opts {
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,
 		  struct err *e);
 
+/* A container's files as a tar, without what is mounted on them. */
+int container_export(struct engine *en, const char *ref, const struct engine_out *out, struct err *e);
+struct container_commit {
+	const char *repo, *tag, *author, *comment; /* "" where not given */
+	const char *config;         /* JSON text or NULL: what goes before the container's own configuration */
+	const struct strv *changes; /* Dockerfile instructions */
+	bool pause;
+};
+int container_commit(struct engine *en, const char *ref, const struct container_commit *o, char **ret_id,
+		     struct err *e);
+
 /* ---- registries (registry_glue.c) ---- */
 struct docker_auth_config;
 struct docker_auth_response;

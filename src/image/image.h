@@ -167,6 +167,24 @@ struct image_out {
 int image_save(struct images *t, const struct strv *names, const struct image_platform *platform,
 	       const struct image_out *out, struct err *e);
 
+/* docker commit: a container's changes on top of its image. */
+struct image_commit {
+	const char *rw;        /* the container's layer in the store */
+	const char *parent;    /* id of its image */
+	const char *container; /* JSON text of the container's configuration */
+	const char *config;    /* JSON text of what the client wants instead, member by member; NULL = nothing */
+	const struct strv *changes;
+	const char *author, *comment; /* NULL is fine */
+	const char *repo, *tag;       /* NULL or "" = no name */
+};
+/* *ret_name: the full reference, or NULL. Two steps, so that a container need not stand still for longer than its files are read;
+ * image_commit_begin says what is wrong with the request before anything is touched. */
+struct image_committing;
+int image_commit_begin(struct images *t, const struct image_commit *in, struct image_committing **ret, struct err *e);
+int image_commit_files(struct image_committing *c, struct err *e); /* reads them; the container may go on afterwards */
+int image_commit_end(struct image_committing *c, char **ret_id, char **ret_name, struct err *e);
+void image_commit_done(struct image_committing *c); /* NULL is fine; after end too */
+
 struct image_import {
 	struct image_source src;    /* tar of a root file system, perhaps compressed */
 	const char *repo, *tag;     /* NULL = no name */

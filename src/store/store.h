@@ -172,6 +172,12 @@ struct store_diff {
 	struct strv ignore; /* relative to the root */
 };
 void store_diff_done(struct store_diff *d);
+/* What a container changed, as a layer's archive (commit). */
+struct store_pack;
+int store_rw_changes(struct store *s, const char *name, struct store_pack **ret, struct err *e);
+/* All its files (export), without what is mounted on them: through its mount namespace while it runs (the descriptor stays the
+ * caller's); -1 where nobody has it mounted, and nobody will before the end. */
+int store_rw_export(struct store *s, const char *name, int mount_ns, struct store_pack **ret, struct err *e);
 int store_rw_diff(struct store *s, const char *name, struct store_diff *ret, struct err *e);
 
 struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */

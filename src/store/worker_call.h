@@ -17,6 +17,9 @@ enum worker_msg {
 		3, /* "pack": str diff id, u32 enum worker_comp, [fd recipe][fd layer][fd out] -> WORKER_PACKED: a layer's archive */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
+	WORKER_TREE = 4,  /* "tree": u32 enum worker_tree, u32 is an upper directory, str lower_dir, str mount options,
+		    * [fd out][fd directory, or mount namespace][memfd: opaque directories, "", ignored paths, each ended by NUL]
+		    * [fd directory to compare with, or none] -> WORKER_PACKED: a directory as an archive */
 	WORKER_COPY = 20, /* "copy": [fd tree][fd empty directory] -> WORKER_COPIED. Not synced */
 
 	/* answers */
@@ -31,6 +34,11 @@ enum worker_msg {
 	WORKER_COPIED = 120,   /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */
 };
 enum worker_comp { WORKER_COMP_NONE = 0, WORKER_COMP_GZIP = 1, WORKER_COMP_ZSTD = 2 };
+enum worker_tree { /* where the directory is */
+		   WORKER_TREE_DIR = 0,
+		   WORKER_TREE_NS = 1,      /* the root of that mount namespace */
+		   WORKER_TREE_OVERLAY = 2, /* to be mounted, read-only: options are relative to lower_dir */
+};
 enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_OVERLAY =
 			   0, /* files; whiteouts are devices 0/0, opaque directories are listed in the answer */

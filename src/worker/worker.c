@@ -13,6 +13,7 @@
 static const struct verb verbs[] = {
 	{ "unpack", WORKER_UNPACK, WORKER_UNPACKED, verb_unpack },
 	{ "pack", WORKER_PACK, WORKER_PACKED, verb_pack },
+	{ "tree", WORKER_TREE, WORKER_PACKED, verb_tree, tree_prepare },
 	{ "load", WORKER_SPOOL, WORKER_SPOOLED, verb_spool },
 	{ "copy", WORKER_COPY, WORKER_COPIED, verb_copy },
 };
@@ -86,7 +87,9 @@ static int run(const struct verb *v, struct job *j, struct err *e)
 	r = hash_prepare();
 	if (r < 0)
 		return err_sys(e, r, "loading SHA-256");
-	r = lock_in(j, e);
+	r = v->prepare ? v->prepare(j, e) : 0;
+	if (r == 0)
+		r = lock_in(j, e);
 	return r < 0 ? r : v->run(j, e);
 }
 

@@ -18,10 +18,13 @@ struct verb {
 	const char *name;
 	uint16_t request, answer;
 	int (*run)(struct job *j, struct err *e);
+	int (*prepare)(struct job *j, struct err *e); /* before the sandbox closes: finds the target. NULL = it was given */
 };
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
 void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */
 int verb_unpack(struct job *j, struct err *e);
 int verb_pack(struct job *j, struct err *e);
+int verb_tree(struct job *j, struct err *e);
+int tree_prepare(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
 int verb_copy(struct job *j, struct err *e);

@@ -1,0 +1,138 @@
+/* container_archive.c - a container's files on their way out: export and commit. */
+#include "act/act.h"
+#include "engine/engine_private.h"
+#include "schema/docker.h"
+
+#define AT_ONCE (256 * 1024)
+
+/* The mount namespace of a running container, lent by its shim; -1 where nothing runs. */
+static int mount_namespace(struct container *c)
+{
+	struct shim_link *l = container_running(c) ? container_shim_now(c) : NULL;
+	AUTO_STRB struct strb body = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+	int r;
+
+	if (!l)
+		return -1;
+	msg_put_u32(&body, 1U << PLAN_NS_MNT);
+	r = shim_call(l, &(struct shim_request){ .type = SHIM_LEND_NS, .body = body.s, .n = body.len }, &m, NULL, NULL);
+	shim_link_unref(l);
+	return r < 0 ? -1 : msg_take_fd(&m, 0);
+}
+
+static int stream(struct store_pack *p, const struct engine_out *out)
+{
+	AUTO_FREE char *buf = xmalloc(AT_ONCE);
+	int r = out->begin(out->ctx);
+
+	while (r == 0) {
+		ssize_t n = read(store_pack_fd(p), buf, AT_ONCE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break; /* the worker says whether that was the end */
+		r = out->write(out->ctx, buf, (size_t)n);
+	}
+	return r;
+}
+
+int container_export(struct engine *en, const char *ref, const struct engine_out *out, struct err *e)
+{
+	AUTO_CONTAINER struct container *c = NULL;
+	struct store_pack *p = NULL;
+	AUTO_FD int ns = -1;
+	int64_t size = 0;
+	bool held = true;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	/* While nothing runs its files are mounted by the worker alone: a start waits. */
+	pthread_mutex_lock(&c->op);
+	ns = mount_namespace(c);
+	if (ns >= 0) {
+		pthread_mutex_unlock(&c->op);
+		held = false;
+	}
+	r = store_rw_export(en->store, c->rec.rw_layer, ns, &p, e);
+	if (r == 0)
+		r = stream(p, out);
+	if (p && r < 0)
+		(void)store_pack_end(p, NULL, NULL);
+	else if (p)
+		r = store_pack_end(p, &size, e);
+	if (held)
+		pthread_mutex_unlock(&c->op);
+	if (r == 0)
+		container_event(c, "export", NULL);
+	return r;
+}
+
+static int read_files(struct engine *en, struct container *c, bool pause, struct image_committing *i, struct err *e)
+{
+	bool running, paused;
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	running = c->rec.state.running;
+	paused = c->rec.state.paused;
+	pthread_mutex_unlock(&c->lock);
+	pause = pause && running && !paused;
+	if (pause)
+		r = container_pause(en, c->id, e);
+	if (r == 0)
+		r = image_commit_files(i, e);
+	if (pause)
+		(void)container_unpause(en, c->id, NULL); /* it may have ended: then there is nothing to thaw */
+	return r;
+}
+
+static void tell(struct container *c, const struct container_commit *o, const char *id, const char *name)
+{
+	AUTO_STRMAP struct strmap more = { 0 };
+	AUTO_FREE char *familiar = name ? ref_familiar_latest(name) : NULL;
+
+	strmap_set(&more, "comment", o->comment ? o->comment : "");
+	strmap_set(&more, "imageID", id);
+	strmap_set(&more, "imageRef", familiar ? familiar : "");
+	container_event(c, "commit", &more);
+}
+
+int container_commit(struct engine *en, const char *ref, const struct container_commit *o, char **ret_id, struct err *e)
+{
+	AUTO_FREE char *id = NULL, *name = NULL, *parent = NULL;
+	AUTO_CONTAINER struct container *c = NULL;
+	AUTO_STRB struct strb config = STRB_INIT;
+	struct image_committing *i = NULL;
+	int r = container_find(en, ref, &c, e);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&c->lock);
+	json_write(&docker_config_type, &c->rec.config, JSON_LATEST, &config);
+	parent = xstrdup(c->rec.image);
+	pthread_mutex_unlock(&c->lock);
+	r = image_commit_begin(en->images,
+			       &(struct image_commit){ .rw = c->rec.rw_layer,
+						       .parent = parent,
+						       .container = strb_str(&config),
+						       .config = o->config,
+						       .changes = o->changes,
+						       .author = o->author,
+						       .comment = o->comment,
+						       .repo = o->repo,
+						       .tag = o->tag },
+			       &i, e);
+	if (r == 0)
+		r = read_files(en, c, o->pause, i, e);
+	if (r == 0)
+		r = image_commit_end(i, &id, &name, e);
+	image_commit_done(i);
+	if (r < 0)
+		return r;
+	tell(c, o, id, name);
+	*ret_id = TAKE_PTR(id);
+	return 0;
+}
