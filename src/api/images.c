@@ -170,6 +170,7 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 	f->conn = q->conn;
 	f->to = ends[1];
 	f->n_first = (size_t)n;
+	http_body_share(q->conn);
 	r = pthread_create(&thread, NULL, feed_body, f);
 	if (r) {
 		fd_closep(&f->to);

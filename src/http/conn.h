@@ -31,6 +31,7 @@ struct http_conn {
 	int64_t body_deadline;      /* of the body that is being read; 0 = none */
 	struct http_budget *budget; /* NULL = none */
 	int64_t charged;            /* taken from it by this request */
+	bool body_shared;           /* another thread reads it: the head does not look at it any more */
 	bool want_continue;         /* the peer waits for 100 Continue before it sends the body */
 
 	enum http_progress progress;

@@ -79,6 +79,9 @@ ssize_t http_body_read(struct http_conn *c, void *buf,
 /* Whole body, NUL-terminated; -EFBIG over max, -ENOBUFS when the connections' common budget is used up. "" when there is none. */
 int http_body_text(struct http_conn *c, size_t max, char **ret, size_t *ret_n);
 
+/* Another thread reads the rest of the body from here on; the first read is done, and an answer's head may still be to come. */
+void http_body_share(struct http_conn *c);
+
 /* Response: set headers, then exactly one of http_reply, http_stream_begin.., http_hijack_head. A failed write (-EPIPE) ends the connection
  * after the handler returns; handlers of streams stop at it, others may ignore it. */
 void http_set_header(struct http_conn *c, const char *name,

@@ -81,7 +81,7 @@ static bool body_too_long_to_drain(const struct http_conn *c)
 
 static void add_head(struct http_conn *c, int status, const char *content_type)
 {
-	if (body_too_long_to_drain(c))
+	if (!c->body_shared && body_too_long_to_drain(c))
 		c->keep_alive = false;
 	strb_addf(&c->out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
 	for (size_t i = 0; i < c->headers.n; i++)
@@ -153,6 +153,11 @@ int http_stream_end(struct http_conn *c)
 	if (c->chunked_out && !c->head_only)
 		strb_adds(&c->out, "0\r\n\r\n");
 	return http_conn_flush(c);
+}
+
+void http_body_share(struct http_conn *c)
+{
+	c->body_shared = true;
 }
 
 bool http_replied(const struct http_conn *c)
@@ -248,7 +253,7 @@ static bool serve_one(struct http_conn *c, const struct http_serve_opts *opts, h
 
 	strmap_done(&c->headers);
 	c->progress = REPLY_NONE;
-	c->head_only = c->chunked_out = c->want_continue = false;
+	c->head_only = c->chunked_out = c->want_continue = c->body_shared = false;
 	c->body = BODY_NONE;
 	if (opts->idle)
 		opts->idle(opts->idle_ctx, true);
