@@ -1,8 +1,9 @@
 """docker exec: another process in a running container."""
 import concurrent.futures
 import json
+import time
 
-from harness.api import demux, read_all
+from harness.api import demux, read_all, unix
 from harness.cli import until
 from harness.images import BUSYBOX
 
@@ -35,6 +36,20 @@ def test_exec_exit_codes_127_and_126(cli, name):
     assert "executable file not found" in (r := cli("exec", name, "nosuchcommand", rc=127)).err + r.out
     assert "permission denied" in (r := cli("exec", name, "/etc/not-executable", rc=126)).err + r.out
     assert cli("exec", name, "true").rc == 0  # the container is none the worse
+
+
+def test_output_does_not_run_into_the_head(api, docker, name):
+    """docker-py reads the head through a buffer and would lose what arrives beside it."""
+    docker("run", "-d", "--name", name, BUSYBOX, "sleep", "1000")
+    exec_id = api.post(f"/containers/{name}/exec", {"Cmd": ["echo", "hi"], "AttachStdout": True}).json["Id"]
+    with unix(api.path) as s:
+        body = b'{"Detach":false}'
+        s.sendall(b"POST /v1.41/exec/%s/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\n"
+                  b"Content-Length: %d\r\n\r\n%s" % (exec_id.encode(), len(body), body))
+        time.sleep(0.2)  # a client that is slow to read
+        head = s.recv(65536)
+        assert head.endswith(b"\r\n\r\n") and b"hi" not in head
+        assert demux(read_all(s)) == {1: b"hi\n", 2: b""}
 
 
 def test_exec_with_a_terminal(cli, name, terminal):

@@ -1,6 +1,8 @@
 /* server.c - requests one after another on a connection: read the head, call the handler, see that exactly one answer went out. */
 #include "http/conn.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <poll.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -176,8 +178,23 @@ void http_abort(struct http_conn *c)
 		c->error = -ECONNABORTED;
 }
 
+/* Some clients (docker-py) read the head through a buffer and go on without it: bytes that arrived beside the head are lost to them. So
+ * nothing follows the head before it is read, or half a second has passed. */
+#define HEAD_READ_NS 500000000
+static void await_reader(int fd)
+{
+	int64_t end = time_mono_ns() + HEAD_READ_NS;
+	int unread = 0;
+
+	for (long ns = 20000; ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0 && time_mono_ns() < end;
+	     ns = MIN(ns * 2, 1000000))
+		(void)nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+}
+
 int http_hijack_head(struct http_conn *c, const char *content_type)
 {
+	int r;
+
 	if (c->progress != REPLY_NONE || c->taken)
 		return -EALREADY;
 	strb_adds(&c->out, c->upgrade ? "HTTP/1.1 101 UPGRADED\r\n" : "HTTP/1.1 200 OK\r\n");
@@ -189,7 +206,10 @@ int http_hijack_head(struct http_conn *c, const char *content_type)
 	strb_adds(&c->out, "\r\n");
 	c->progress = REPLY_DONE;
 	c->keep_alive = false;
-	return http_conn_flush(c);
+	r = http_conn_flush(c);
+	if (r == 0)
+		await_reader(c->fd);
+	return r;
 }
 
 /* A head that cannot be understood: the answer is plain text as Go's, since who knows what the other side is. */
