@@ -111,6 +111,8 @@ static int signed_once(struct session *s, struct endpoint *ep, struct http *h, c
 
 		if (!e || !streq(e->msg, "no basic auth credentials"))
 			return r;
+		if (!streq(h->method, "GET") && !streq(h->method, "HEAD")) /* pushing, Docker says no more than that */
+			return err_set(e, ERR_SYSTEM, "no basic auth credentials");
 		http_go_method(h, name);
 		return err_set(e, ERR_SYSTEM, "%s \"%s\": no basic auth credentials", name, h->url);
 	}

@@ -2,7 +2,7 @@
  *
  *   registry_probe [option=value...] VERB NAME [ARG...]
  * options: worker, certs, insecure, mirror, http_proxy, https_proxy, no_proxy, user, password, identity, token, push=1, also, meta=K=V,
- *          attempts, stall, backoff, parallel, platform
+ *          attempts, stall, backoff, parallel, platform, cancel=MILLISECONDS
  * verbs:   resolve TAG|DIGEST          digest, manifest digest and config's length
  *          manifest|head TAG|DIGEST    digest, type, length [and the bytes]
  *          tags; referrers DIGEST [TYPE]
@@ -25,6 +25,7 @@ struct probe {
 	struct strmap meta;
 	struct ref ref;
 	const char *platform;
+	unsigned cancel_ms;
 	struct remote *r;
 };
 
@@ -66,7 +67,8 @@ static void option(struct probe *p, const char *key, char *value)
 	} numbers[] = { { "attempts", &p->c.attempts },
 			{ "stall", &p->c.stall_s },
 			{ "backoff", &p->c.backoff_ms },
-			{ "parallel", &p->c.parallel } };
+			{ "parallel", &p->c.parallel },
+			{ "cancel", &p->cancel_ms } };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		if (streq(texts[i].key, key))
@@ -266,6 +268,15 @@ static int without_repository(struct probe *p, const char *verb, const char *arg
 	return 0;
 }
 
+static void *canceller(void *arg)
+{
+	struct probe *p = arg;
+
+	(void)usleep(p->cancel_ms * 1000);
+	remote_cancel(p->r);
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct probe p = { .c = { .worker = "hoy-worker" }, .o = { .say = say } };
@@ -289,8 +300,15 @@ int main(int argc, char **argv)
 	p.o.also = &p.also;
 	p.o.meta_headers = &p.meta;
 	r = remote_open(&p.o, &p.r, &e);
-	if (r == 0)
+	if (r == 0) {
+		pthread_t t;
+
+		if (p.cancel_ms)
+			(void)pthread_create(&t, NULL, canceller, &p);
 		r = run(&p, argv[i], argv + i + 2, &e);
+		if (p.cancel_ms)
+			(void)pthread_join(t, NULL);
+	}
 	remote_close(p.r);
 	ref_done(&p.ref);
 	strv_done(&p.also);

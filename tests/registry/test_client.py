@@ -196,6 +196,53 @@ def test_a_full_disk_is_no_reason_to_try_again(reg, tmp_path):
     assert len(reg.asked("GET", "/blobs/")) == 1
 
 
+def test_cancel_ends_all_that_is_under_way(reg, tmp_path):
+    reg.put_image("latest", layers=[DATA, DATA[1:], DATA[2:], DATA[3:]])
+
+    @reg.rule
+    def stall(h):
+        if "/blobs/" not in h.path or h.path.split("/")[-1] not in map(digest, [DATA, DATA[1:], DATA[2:], DATA[3:]]):
+            return False
+        h.send_response(200)
+        h.send_header("Content-Length", "1000000")
+        h.end_headers()
+        time.sleep(8)
+        return True
+    begin = time.monotonic()
+    assert error_of(probe("pull", f"{reg.host}/foo", tmp_path, "latest", cancel=1000)) == "error system: context canceled"
+    assert time.monotonic() - begin < 4
+
+
+def test_a_daemon_that_dies_takes_its_worker_along(reg, tmp_path):
+    d, stop = reg.put_blob(DATA), []
+
+    @reg.rule
+    def stall(h):
+        if "/blobs/" not in h.path:
+            return False
+        h.send_response(200)
+        h.send_header("Content-Length", str(len(DATA)))
+        h.end_headers()
+        h.wfile.write(DATA[:500_000])
+        h.wfile.flush()
+        stop.append(h.connection.recv(1))
+        return True
+    with subprocess.Popen([rig.BUILD / "programs/registry_probe", f"worker={rig.BUILD}/programs/hoy-worker", "get", f"{reg.host}/foo",
+                           tmp_path / "out", d, str(len(DATA))]) as p:
+        for _ in range(100):
+            if (tmp_path / "out").exists() and (tmp_path / "out").stat().st_size == 500_000:
+                break
+            time.sleep(0.05)
+        p.kill()
+    for _ in range(100):
+        if stop:
+            break
+        time.sleep(0.05)
+    assert stop == [b""], "the worker's connection is still there"
+    reg.rules.clear()
+    assert wire_of(get(reg, tmp_path)) == 500_000
+
+
 # ---- signing in ----
 def test_authorization_does_not_follow_to_another_port(reg, tmp_path):
     with Registry() as cdn, TokenServer() as tokens:
