@@ -76,7 +76,7 @@ struct apply {
 	struct late_dirs late;
 	struct tar *tar;
 	struct recipe *recipe; /* or NULL */
-	bool linked; /* the directory looked up last has a symlink on its way: its path may lead elsewhere later */
+	bool linked;      /* the directory looked up last has a symlink on its way: its path may lead elsewhere later */
 	struct seen seen; /* whole_tree: what this archive brought */
 };
 
@@ -374,16 +374,33 @@ static int put_symlink(const struct tar_entry *t, int dir, const char *base, str
 	return symlinkat(t->link, dir, base) < 0 ? -errno : 0;
 }
 
-/* Owner and times of what has no descriptor: symlinks, devices, fifos. */
+/* What the kernel lets them have: security.capability and ACLs; user.* is for files and directories alone. There is no call that
+ * takes a directory and a name: the working directory is ours to move. */
+static int set_xattrs_by_name(const struct tar_entry *t, int dir, const char *base)
+{
+	if (t->n_xattrs && fchdir(dir) < 0)
+		return -errno;
+	for (size_t i = 0; i < t->n_xattrs; i++)
+		if (xattr_wanted(t->xattrs[i].name) &&
+		    lsetxattr(base, t->xattrs[i].name, t->xattrs[i].value, t->xattrs[i].n, 0) < 0 &&
+		    errno != EOPNOTSUPP && errno != EPERM)
+			return -errno;
+	return 0;
+}
+
+/* Owner, attributes and times of what has no descriptor: symlinks, devices, fifos. */
 static int set_by_name(const struct tar_entry *t, int dir, const char *base)
 {
 	struct timespec times[2] = { { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns },
 				     { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
+	int r;
 
 	if ((t->uid || t->gid) && fchownat(dir, base, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (t->type != '2' && t->mode & 07000 && fchmodat(dir, base, t->mode, 0) < 0) /* just made: no symlink */
 		return -errno;
+	if ((r = set_xattrs_by_name(t, dir, base)) < 0)
+		return r;
 	return utimensat(dir, base, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 

@@ -788,6 +788,33 @@ static void test_gnu_tar_round_trip(void **state)
 	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
 }
 
+static void test_acls_of_what_is_no_file(void **state)
+{
+	static const unsigned char acl[] = { 2,    0, 0, 0,                           /* version */
+					     1,    0, 6, 0, 0xff, 0xff, 0xff, 0xff,   /* owner rw */
+					     2,    0, 4, 0, 5,    0,    0,    0,      /* user 5: r */
+					     4,    0, 4, 0, 0xff, 0xff, 0xff, 0xff,   /* group r */
+					     0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,   /* mask */
+					     0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff }; /* others nothing */
+	struct dirs *d = *state;
+	AUTO_STRB struct strb b = STRB_INIT, r = STRB_INIT;
+	AUTO_FREE char *fifo = xasprintf("%s/in/fifo", d->outer);
+	char got[64];
+
+	tb_record(&r, "SCHILY.xattr.system.posix_acl_access", acl, sizeof acl);
+	tb_record(&r, "SCHILY.xattr.user.not.for.fifos", "x", 1);
+	tb_pax(&b, &r);
+	tb_add(&b, (struct tb_entry){ .type = '6', .name = "fifo", .mode = 0640 });
+	tb_pax(&b, &r);
+	tb_add(&b, (struct tb_entry){ .type = '2', .name = "soft", .link = "fifo" }); /* cannot have any: no error */
+	tb_end(&b);
+	apply(d, &b);
+	if (lsetxattr(d->outer, "system.posix_acl_default", acl, sizeof acl, 0) < 0 && errno == EOPNOTSUPP)
+		skip();
+	assert_int_equal(lgetxattr(fifo, "system.posix_acl_access", got, sizeof got), sizeof acl);
+	assert_memory_equal(got, acl, sizeof acl);
+}
+
 /* ---- recipes beyond what every test above shows ---- */
 static void test_recipe_keeps_what_later_entries_replace(void **state)
 {
@@ -896,6 +923,7 @@ int main(void)
 		T(test_bombs_are_stopped),
 		T(test_digest_of_in_and_out),
 		T(test_gnu_tar_round_trip),
+		T(test_acls_of_what_is_no_file),
 		T(test_recipe_keeps_what_later_entries_replace),
 		T(test_recipe_refuses_changed_files),
 		T(test_recipe_of_a_full_disk_is_an_error),
