@@ -80,11 +80,18 @@ static const char *arch_here(void)
 static const char *variant_here(void)
 {
 #if defined(__x86_64__)
+	/* the levels' own names ("x86-64-v3") are not known to every compiler; these stand for them */
 	__builtin_cpu_init();
-	return __builtin_cpu_supports("x86-64-v4")   ? "v4"
-	       : __builtin_cpu_supports("x86-64-v3") ? "v3"
-	       : __builtin_cpu_supports("x86-64-v2") ? "v2"
-						     : NULL;
+	if (!__builtin_cpu_supports("sse4.2") || !__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("popcnt"))
+		return NULL;
+	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2") ||
+	    !__builtin_cpu_supports("fma"))
+		return "v2";
+	if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+	    !__builtin_cpu_supports("avx512cd") || !__builtin_cpu_supports("avx512dq") ||
+	    !__builtin_cpu_supports("avx512vl"))
+		return "v3";
+	return "v4";
 #elif defined(__arm__) && defined(__ARM_ARCH)
 	return __ARM_ARCH >= 7 ? "v7" : __ARM_ARCH == 6 ? "v6" : "v5";
 #else
