@@ -28,14 +28,14 @@ void apply_result_done(struct apply_result *r)
 	*r = (struct apply_result){ 0 };
 }
 
-static int refuse(const char *name, const char *why, struct err *e)
+int apply_refuse(const char *name, const char *why, struct err *e)
 {
 	return err_set(e, ERR_INVALID, "%s: %.200s", why, name);
 }
 
 /* ---- names ---- */
 /* "./a//b/" -> "a/b", "/" -> "". What climbs out is refused, as Docker does ("breakout"). */
-static int clean_name(const char *name, char **ret, struct err *e)
+int apply_clean_name(const char *name, char **ret, struct err *e)
 {
 	AUTO_FREE char *clean = NULL;
 	bool plain = true;
@@ -52,7 +52,7 @@ static int clean_name(const char *name, char **ret, struct err *e)
 	}
 	clean = path_clean(name);
 	if (streq(clean, "..") || str_after(clean, "../"))
-		return refuse(name, "path leads out of the archive's root", e);
+		return apply_refuse(name, "path leads out of the archive's root", e);
 	if (streq(clean, "."))
 		*clean = 0;
 	*ret = TAKE_PTR(clean);
@@ -348,7 +348,7 @@ static int put_link(struct apply *a, const struct tar_entry *t, int dir, const c
 	AUTO_FD int from = -1;
 	const char *slash;
 	struct stat st;
-	int r = clean_name(t->link, &target, e);
+	int r = apply_clean_name(t->link, &target, e);
 
 	if (r < 0)
 		return r;
@@ -370,7 +370,7 @@ static int put_link(struct apply *a, const struct tar_entry *t, int dir, const c
 static int put_symlink(const struct tar_entry *t, int dir, const char *base, struct err *e)
 {
 	if (str_empty(t->link))
-		return refuse(t->name, "symbolic link without a target", e);
+		return apply_refuse(t->name, "symbolic link without a target", e);
 	return symlinkat(t->link, dir, base) < 0 ? -errno : 0;
 }
 
@@ -461,18 +461,18 @@ static int put(struct apply *a, const struct tar_entry *t, char *path, struct er
 	if (t->type == '5')
 		return put_dir(a, t, path, e);
 	if (!*path)
-		return refuse(t->name, "an archive's root must be a directory", e);
+		return apply_refuse(t->name, "an archive's root must be a directory", e);
 	dir = parent_of(a, path, &base);
 	if (dir < 0)
 		return dir;
 	if (t->type == '1') { /* a link to itself would remove its own target */
 		AUTO_FREE char *target = NULL;
 
-		r = clean_name(t->link, &target, e);
+		r = apply_clean_name(t->link, &target, e);
 		if (r < 0)
 			return r;
 		if (streq(target, path))
-			return refuse(t->name, "hard link to itself", e);
+			return apply_refuse(t->name, "hard link to itself", e);
 	}
 	r = put_once(a, t, dir, base, path, e);
 	if (r == -EEXIST) {
@@ -551,7 +551,7 @@ static int take_whiteout(struct apply *a, char *path, struct err *e)
 	if (str_after(name, WHITEOUT))
 		return 1; /* aufs' own bookkeeping */
 	if (!*name || streq(name, ".") || streq(name, ".."))
-		return refuse(path, "whiteout of no name", e);
+		return apply_refuse(path, "whiteout of no name", e);
 	if (a->budget.whole_tree) {
 		AUTO_FREE char *way = xstrndup(path, slash ? (size_t)(slash - path) + 1 : 0);
 		AUTO_FREE char *full = xasprintf("%s%s", way, name);
@@ -581,7 +581,7 @@ static int apply_entry(struct apply *a, const struct tar_entry *t, struct err *e
 {
 	AUTO_FREE char *path = NULL;
 	struct err mine = ERR_INIT;
-	int r = clean_name(t->name, &path, e);
+	int r = apply_clean_name(t->name, &path, e);
 
 	if (r < 0)
 		return r;

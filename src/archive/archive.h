@@ -132,6 +132,10 @@ int archive_apply(struct source *src, int root, const struct apply_budget *b, st
 /* The same, writing how to make the archive again (recipe.h; NULL is fine). Reads src to its end. */
 int archive_apply_recipe(struct source *src, int root, const struct apply_budget *b, struct recipe *recipe,
 			 struct apply_result *ret, struct err *e);
+/* The same files as the image of a read-only file system (erofs): image is an empty file, open for reading and writing. Whiteouts are
+ * devices 0/0, opaque directories have overlay's mark; result's list of them is empty. */
+int archive_erofs(struct source *src, int image, const struct apply_budget *b, struct recipe *recipe,
+		  struct apply_result *ret, struct err *e);
 
 /* ---- copying a tree (copy.c) ---- */
 struct copy_result {

@@ -201,6 +201,26 @@ static void keep_file(struct recipe *r, int dir, const char *base, uint64_t inod
 	k->ref = RECIPE_GONE;
 }
 
+bool recipe_refers(const struct recipe *r, uint64_t key)
+{
+	const struct known *k = r->known_cap ? slot_of(r, key) : NULL;
+
+	return k && k->key && k->ref != RECIPE_GONE;
+}
+
+void recipe_side(struct recipe *r, uint64_t key, const void *p, size_t n)
+{
+	for (size_t k; n > 0; n -= k, p = (const char *)p + k) {
+		k = MIN(n, (size_t)RECIPE_BLOCK);
+		put_packed(r, RECIPE_SIDE, slot_of(r, key)->ref, p, k);
+	}
+}
+
+void recipe_gone(struct recipe *r, uint64_t key)
+{
+	slot_of(r, key)->ref = RECIPE_GONE;
+}
+
 static void keep_any(struct recipe *r, int dir, const char *base, int depth);
 
 #define DEPTH_MAX 256

@@ -29,6 +29,10 @@ void recipe_raw(struct recipe *r, const void *p, size_t n);
 void recipe_file(struct recipe *r, const char *path, int64_t size, uint64_t inode);
 /* dir/base is about to go: a file, or a directory with everything in it. What the recipe refers to is copied into it first. */
 void recipe_lost(struct recipe *r, int dir, const char *base);
+/* The same for contents that lie elsewhere than in a directory: pieces from front to back, then gone. key: as given for inode. */
+bool recipe_refers(const struct recipe *r, uint64_t key);
+void recipe_side(struct recipe *r, uint64_t key, const void *p, size_t n);
+void recipe_gone(struct recipe *r, uint64_t key);
 int recipe_end(struct recipe *r, const char *diff_id, int64_t tar_bytes, struct err *e);
 
 /* ---- making the tar ---- */

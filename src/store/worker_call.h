@@ -46,6 +46,7 @@ enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_EROFS =
 			   2, /* one file "layer.erofs" in it: the image of a read-only file system, whiteouts as in overlay */
 };
+#define WORKER_EROFS_NAME "layer.erofs"
 #define WORKER_SOCKET 3
 #define WORKER_LIST_MAX ((size_t)64 << 20)
 

@@ -3,6 +3,8 @@
 #include "archive/recipe.h"
 #include "store/worker_call.h"
 
+#include <fcntl.h>
+
 static int opaque_list(struct job *j, const struct apply_result *res, struct err *e)
 {
 	AUTO_STRB struct strb list = STRB_INIT;
@@ -38,6 +40,15 @@ static ssize_t read_watched(void *ctx, void *p, size_t n)
 	return r;
 }
 
+static int to_image(struct source *src, int target, const struct apply_budget *budget, struct recipe *recipe,
+		    struct apply_result *res, struct err *e)
+{
+	AUTO_FD int image = openat(target, WORKER_EROFS_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	return image < 0 ? err_sys(e, -errno, "making a layer's image")
+			 : archive_erofs(src, image, budget, recipe, res, e);
+}
+
 int verb_unpack(struct job *j, struct err *e)
 {
 	struct msg_reader rd = msg_reader(j->req->body, j->req->n);
@@ -55,13 +66,14 @@ int verb_unpack(struct job *j, struct err *e)
 	const char *diff_id = NULL;
 	int r;
 
-	if (form != WORKER_FORM_OVERLAY && form != WORKER_FORM_WHOLE)
+	if (form > WORKER_FORM_EROFS)
 		return err_set(e, ERR_NOT_IMPLEMENTED, "this hoy-worker cannot make layers of form %u", form);
 	r = pipe_source_new(d, &p, e);
 	if (r < 0)
 		return r;
 	budget.whole_tree = form == WORKER_FORM_WHOLE;
-	r = archive_apply_recipe(pipe_source_src(p), j->target, &budget, recipe, &res, e);
+	r = form == WORKER_FORM_EROFS ? to_image(pipe_source_src(p), j->target, &budget, recipe, &res, e)
+				      : archive_apply_recipe(pipe_source_src(p), j->target, &budget, recipe, &res, e);
 	if (r < 0)
 		return what ? err_wrap(e, r, "%s", what) : r;
 	diff_id = pipe_source_digest(p, e);
