@@ -163,13 +163,40 @@ static int overlay_option(const struct plan_mount *m, int fs, const char *key, c
 	return fs_option(fs, key, full);
 }
 
-static int overlay_options(const struct plan_mount *m, int fs, bool relative)
+/* Lowers that are mounts nobody sees. The kernel takes one when it is the root of a tree of its own, and that tree must still be there
+ * when the overlay is created: *ret holds the clones until then. */
+struct clones {
+	int *v;
+	size_t n;
+};
+
+static void clones_done(struct clones *c)
 {
+	for (size_t i = 0; i < c->n; i++)
+		(void)close(c->v[i]);
+	free(c->v);
+}
+
+static int overlay_lower_at(int fs, int dir, const char *name, struct clones *ret)
+{
+	int fd = sys_open_tree(dir, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	*VEC_ADD(ret) = fd;
+	return sys_fsconfig(fs, K_FSCONFIG_SET_FD, "lowerdir+", NULL, fd) < 0 ? -errno : 0;
+}
+
+static int overlay_options(const struct plan_mount *m, int fs, bool relative, int lowers_fd)
+{
+	CLEANUP(clones_done) struct clones clones = { 0 };
 	int r = 0;
 
 	(void)fs_option(fs, "source", "overlay");
 	for (size_t i = 0; m->lowers[i] && r == 0; i++)
-		r = mount_old_kernel ? -EINVAL : overlay_option(m, fs, "lowerdir+", m->lowers[i], relative);
+		r = lowers_fd >= 0     ? overlay_lower_at(fs, lowers_fd, m->lowers[i], &clones)
+		    : mount_old_kernel ? -EINVAL
+				       : overlay_option(m, fs, "lowerdir+", m->lowers[i], relative);
 	if (r == 0 && m->upper)
 		r = overlay_option(m, fs, "upperdir", m->upper, relative);
 	if (r == 0 && m->upper)
@@ -183,7 +210,7 @@ static int overlay_options(const struct plan_mount *m, int fs, bool relative)
 	return r;
 }
 
-static int overlay_new_api(const struct plan_mount *m)
+static int overlay_new_api(const struct plan_mount *m, int lowers_fd)
 {
 	AUTO_FD int fs = sys_fsopen("overlay", K_FSOPEN_CLOEXEC), back = -1;
 	bool relative = too_long(m, m->upper) || too_long(m, m->work);
@@ -191,14 +218,14 @@ static int overlay_new_api(const struct plan_mount *m)
 
 	if (fs < 0)
 		return -errno;
-	for (size_t i = 0; m->lowers[i]; i++)
+	for (size_t i = 0; m->lowers[i] && lowers_fd < 0; i++)
 		relative = relative || too_long(m, m->lowers[i]);
 	if (relative) { /* fsconfig resolves against the working directory, now */
 		back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (back < 0 || chdir(m->lower_dir) < 0)
 			return -errno;
 	}
-	r = overlay_options(m, fs, relative);
+	r = overlay_options(m, fs, relative, lowers_fd);
 	if (relative && fchdir(back) < 0)
 		return -errno;
 	if (r < 0)
@@ -280,7 +307,7 @@ static int overlay_old_api(const struct plan_mount *m)
 	return r < 0 ? r : fd;
 }
 
-static int overlay_new(const struct plan_mount *m, struct err *e)
+static int overlay_new(const struct plan_mount *m, int lowers_fd, struct err *e)
 {
 	int fd;
 
@@ -288,7 +315,8 @@ static int overlay_new(const struct plan_mount *m, struct err *e)
 		return err_set(e, ERR_INVALID, "an overlay needs a lower directory");
 	if (m->upper && !m->work)
 		return err_set(e, ERR_INVALID, "an overlay with an upper directory needs a work directory");
-	if (!m->upper && !m->lowers[1]) { /* one layer, nothing to write: a bind is cheaper and needs no overlay */
+	if (lowers_fd < 0 && !m->upper &&
+	    !m->lowers[1]) { /* one layer, nothing to write: a bind is cheaper and needs no overlay */
 		AUTO_FREE char *path = lower_path(m, m->lowers[0]);
 		struct k_mount_attr ro = { .attr_set = K_MOUNT_ATTR_RDONLY | mount_attrs(m->flags) };
 
@@ -299,9 +327,9 @@ static int overlay_new(const struct plan_mount *m, struct err *e)
 		}
 		return fd;
 	}
-	fd = overlay_new_api(m);
+	fd = overlay_new_api(m, lowers_fd);
 	/* EINVAL: lowerdir+ is unknown; E2BIG: a path over 255 bytes; ENOSYS: no fsopen. */
-	if (fd == -EINVAL || fd == -E2BIG || fd == -ENOSYS)
+	if (lowers_fd < 0 && (fd == -EINVAL || fd == -E2BIG || fd == -ENOSYS))
 		fd = overlay_old_api(m);
 	return fd < 0 ? err_sys(e, fd, "mounting the overlay") : fd;
 }
@@ -341,7 +369,7 @@ static int set_attributes(const struct plan_mount *m, int fd, int userns_fd, str
 	return 0;
 }
 
-static int make_one(const struct plan_mount *m, int userns_fd, struct err *e)
+static int make_one(const struct plan_mount *m, int slot_fd, int userns_fd, struct err *e)
 {
 	AUTO_FD int fd = -1;
 	int r;
@@ -356,7 +384,7 @@ static int make_one(const struct plan_mount *m, int userns_fd, struct err *e)
 		fd = mount_fs_new(m, e);
 		break;
 	case PLAN_MOUNT_OVERLAY:
-		fd = overlay_new(m, e);
+		fd = overlay_new(m, slot_fd, e);
 		break;
 	default:
 		return err_set(e, ERR_INVALID, "unknown kind of mount %u", m->kind);
@@ -394,14 +422,15 @@ int mounts_make(const struct plan *p, const struct act_opts *o, int userns_fd, s
 	ret->lent = xcalloc(p->n_mounts + 1, sizeof *ret->lent);
 	for (size_t i = 0; i < p->n_mounts; i++) {
 		const struct plan_mount *m = &p->mounts[i];
+		bool lowers = m->kind == PLAN_MOUNT_OVERLAY && m->extra & PLAN_MOUNT_LOWERS_IN_SLOT;
 		int r = 0;
 
 		ret->fd[i] = NO_MOUNT;
 		ret->n = i + 1;
-		if (m->slot >= 0) {
-			if ((size_t)m->slot >= o->n_slots)
-				return err_set(e, ERR_INVALID, "mount %s wants descriptor slot %d of %zu", m->target,
-					       m->slot, o->n_slots);
+		if ((m->slot >= 0 && (size_t)m->slot >= o->n_slots) || (lowers && m->slot < 0))
+			return err_set(e, ERR_INVALID, "mount %s wants descriptor slot %d of %zu", m->target, m->slot,
+				       o->n_slots);
+		if (m->slot >= 0 && !lowers) {
 			ret->fd[i] = o->slots[m->slot];
 			ret->lent[i] = true;
 			continue;
@@ -410,7 +439,7 @@ int mounts_make(const struct plan *p, const struct act_opts *o, int userns_fd, s
 		    (cg_host()->version == ACT_CGROUP_V1 || p->ns[PLAN_NS_CGROUP].mode == 0))
 			r = make_cgroup_view(p->cgroup.path, ret, e);
 		else if (!mount_made_by_child(m))
-			r = ret->fd[i] = make_one(m, userns_fd, e);
+			r = ret->fd[i] = make_one(m, lowers ? o->slots[m->slot] : -1, userns_fd, e);
 		if (r < 0 && (m->extra & PLAN_MOUNT_OPTIONAL)) {
 			ret->fd[i] = NO_MOUNT;
 			continue;

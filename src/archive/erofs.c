@@ -79,7 +79,8 @@ static int put_dir(struct eapply *a, const struct tar_entry *t, struct erofs_nod
 	if (old && S_ISDIR(old->node->mode)) {
 		n = old->node;
 	} else if (base) {
-		bool hides = old && is_whiteout(old->node); /* removed below and made anew: nothing of the old one shows */
+		bool hides = old &&
+			     is_whiteout(old->node); /* removed below and made anew: nothing of the old one shows */
 
 		if (old)
 			erofs_unlink(&a->tree, old);
@@ -182,7 +183,8 @@ static int put_file(struct eapply *a, const struct tar_entry *t, struct erofs_no
 	return r < 0 ? err_sys(e, r, "writing %.200s", t->name) : 0;
 }
 
-static int put_other(struct eapply *a, const struct tar_entry *t, struct erofs_node *n, const void *xattr, struct err *e)
+static int put_other(struct eapply *a, const struct tar_entry *t, struct erofs_node *n, const void *xattr,
+		     struct err *e)
 {
 	size_t len = n->target ? strlen(n->target) : 0;
 	bool inlined = erofs_fits_inline(len, n->xattr_n);
@@ -243,7 +245,8 @@ static int put_new(struct eapply *a, const struct tar_entry *t, struct erofs_nod
 			       : put_other(a, t, n, xattr, e);
 }
 
-static int put_link(struct eapply *a, const struct tar_entry *t, struct erofs_node *dir, const char *base, struct err *e)
+static int put_link(struct eapply *a, const struct tar_entry *t, struct erofs_node *dir, const char *base,
+		    struct err *e)
 {
 	AUTO_FREE char *target = NULL, *way = NULL;
 	struct erofs_node *from = NULL, *n;
@@ -405,7 +408,7 @@ static int run(struct eapply *a, struct err *e)
 		return r;
 	r = erofs_finish(&a->image, &a->tree);
 	return r == -E2BIG ? err_set(e, ERR_INVALID, "the root directory's extended attributes are too large")
-	       : r < 0	   ? err_sys(e, r, "writing the layer's image")
+	       : r < 0     ? err_sys(e, r, "writing the layer's image")
 			   : 0;
 }
 

@@ -234,7 +234,11 @@ static const struct {
 	uint8_t index;
 	const char *prefix;
 } prefixes[] = {
-	{ 2, "system.posix_acl_access" }, { 3, "system.posix_acl_default" }, { 1, "user." }, { 4, "trusted." }, { 6, "security." },
+	{ 2, "system.posix_acl_access" },
+	{ 3, "system.posix_acl_default" },
+	{ 1, "user." },
+	{ 4, "trusted." },
+	{ 6, "security." },
 };
 
 static int put_xattr(struct strb *b, const char *name, const void *value, size_t n)
@@ -355,7 +359,8 @@ static uint8_t kind_of(const struct erofs_node *n)
 	static const struct {
 		mode_t mode;
 		uint8_t kind;
-	} kinds[] = { { S_IFREG, 1 }, { S_IFDIR, 2 }, { S_IFCHR, 3 }, { S_IFBLK, 4 }, { S_IFIFO, 5 }, { S_IFSOCK, 6 }, { S_IFLNK, 7 } };
+	} kinds[] = { { S_IFREG, 1 }, { S_IFDIR, 2 },  { S_IFCHR, 3 }, { S_IFBLK, 4 },
+		      { S_IFIFO, 5 }, { S_IFSOCK, 6 }, { S_IFLNK, 7 } };
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if ((n->mode & S_IFMT) == kinds[i].mode)

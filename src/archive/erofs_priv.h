@@ -11,7 +11,7 @@ struct erofs_name;
 struct erofs_node { /* an inode */
 	uint32_t mode, uid, gid, rdev, links, mtime_ns;
 	int64_t mtime, size;
-	uint64_t nid; /* where the inode lies, in units of 32 bytes */
+	uint64_t nid;   /* where the inode lies, in units of 32 bytes */
 	uint32_t block; /* of the data that is not behind the inode */
 	uint32_t xattr_n;
 	bool tail_inline, patched;
@@ -36,9 +36,10 @@ struct erofs_tree {
 	struct erofs_node *root;
 	struct erofs_name **hash;
 	size_t n, cap;
-	size_t bytes; /* that all this takes */
+	size_t bytes;        /* that all this takes */
 	struct timespec now; /* of directories that the archive does not list */
-	void (*lost)(void *ctx, const struct erofs_node *n); /* a name of it goes, perhaps the one that the recipe knows */
+	void (*lost)(void *ctx,
+		     const struct erofs_node *n); /* a name of it goes, perhaps the one that the recipe knows */
 	void *lost_ctx;
 };
 void erofs_tree_init(struct erofs_tree *t);
@@ -58,10 +59,10 @@ int erofs_mark_opaque(void **xattr, uint32_t *n, struct err *e); /* one more: tr
 
 struct erofs_image {
 	int fd;
-	int64_t end;       /* all below it is given away */
-	struct strb data;  /* bytes not written yet, that lie before end */
-	uint8_t *chunk;    /* where inodes go at present */
-	int64_t chunk_at;  /* -1: none */
+	int64_t end;      /* all below it is given away */
+	struct strb data; /* bytes not written yet, that lie before end */
+	uint8_t *chunk;   /* where inodes go at present */
+	int64_t chunk_at; /* -1: none */
 	size_t chunk_used;
 	uint64_t inodes;
 };
@@ -71,8 +72,10 @@ void erofs_image_done(struct erofs_image *i);
 int erofs_data_begin(struct erofs_image *i, uint32_t *ret_block);
 int erofs_data(struct erofs_image *i, const void *p, size_t n);
 int erofs_data_end(struct erofs_image *i); /* filled up to a whole block */
-int erofs_data_sparse(struct erofs_image *i, int64_t size, uint32_t *ret_block, int64_t *ret_at); /* the caller writes to ret_at... */
+int erofs_data_sparse(struct erofs_image *i, int64_t size, uint32_t *ret_block,
+		      int64_t *ret_at); /* the caller writes to ret_at... */
 bool erofs_fits_inline(size_t tail, uint32_t xattr_n);
 int erofs_put_inode(struct erofs_image *i, struct erofs_node *n, const void *xattr, const void *tail, size_t tail_n);
-int erofs_read_back(struct erofs_image *i, const struct erofs_node *n, void (*f)(void *ctx, const void *p, size_t n), void *ctx);
+int erofs_read_back(struct erofs_image *i, const struct erofs_node *n, void (*f)(void *ctx, const void *p, size_t n),
+		    void *ctx);
 int erofs_finish(struct erofs_image *i, struct erofs_tree *t); /* directories, numbers of links, the superblock */

@@ -108,7 +108,8 @@ static void read_xattrs(int fd, struct strb *out)
 
 static void same_file(int a, int b, const char *name)
 {
-	AUTO_FD int x = openat(a, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), y = openat(b, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTO_FD int x = openat(a, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC),
+		    y = openat(b, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	AUTO_STRB struct strb ax = STRB_INIT, ay = STRB_INIT;
 	char p[65536], q[65536];
 	ssize_t n, k;
@@ -202,8 +203,15 @@ static void test_every_kind_of_file(void **state)
 	memset(long_link, 'l', sizeof long_link - 1);
 	long_link[sizeof long_link - 1] = 0;
 	tb_add(&b, (struct tb_entry){ .type = '5', .name = "./", .mode = 0711, .uid = 9, .mtime = 99 });
-	tb_add(&b, (struct tb_entry){ .type = '5', .name = "d", .mode = 01777, .uid = 70000, .gid = 80000, .mtime = 1000 });
-	tb_add(&b, (struct tb_entry){ .type = '0', .name = "d/suid", .mode = 06755, .uid = 5, .data = "x", .n = 1, .mtime = 4000000000 });
+	tb_add(&b,
+	       (struct tb_entry){ .type = '5', .name = "d", .mode = 01777, .uid = 70000, .gid = 80000, .mtime = 1000 });
+	tb_add(&b, (struct tb_entry){ .type = '0',
+				      .name = "d/suid",
+				      .mode = 06755,
+				      .uid = 5,
+				      .data = "x",
+				      .n = 1,
+				      .mtime = 4000000000 });
 	tb_add(&b, (struct tb_entry){ .type = '1', .name = "twin", .link = "d/suid" });
 	tb_add(&b, (struct tb_entry){ .type = '1', .name = "!third", .link = "twin" });
 	tb_add(&b, (struct tb_entry){ .type = '2', .name = "d/link", .link = "/etc/passwd", .mtime = 5 });
@@ -218,8 +226,9 @@ static void test_every_kind_of_file(void **state)
 /* At, below and above every border that the format has. */
 static void test_every_size(void **state)
 {
-	static const size_t sizes[] = { 0,    1,	4,    3071, 3072, 3073, 4032, 4095, 4096, 4097,	     7168,
-					7169, 8191, 8192, 8193, 65535, 65536, 65537, 262144, (1 << 20) - 1, (1 << 20) + 1, 3000000 };
+	static const size_t sizes[] = { 0,     1,     4,      3071,          3072,          3073,   4032, 4095,
+					4096,  4097,  7168,   7169,          8191,          8192,   8193, 65535,
+					65536, 65537, 262144, (1 << 20) - 1, (1 << 20) + 1, 3000000 };
 	AUTO_STRB struct strb b = STRB_INIT;
 	AUTO_FREE uint8_t *data = xmalloc(3000000);
 
@@ -364,10 +373,14 @@ static void test_attributes_and_holes_of_gnu_tar(void **state)
 {
 	struct dirs *d = *state;
 	AUTO_FREE char *make_it = xasprintf(
-		"cd %s && mkdir src && cd src && setfattr -n user.long -v $(head -c 700 /dev/zero | tr '\\0' v) . 2>/dev/null;"
-		"echo data > caps && setcap cap_net_raw+ep caps && setfattr -n user.a -v 1 caps && mkdir acl && setfacl -d -m u:7:rwx acl;"
-		"truncate -s 30M hole && printf end >> hole && printf mid | dd of=hole bs=1 seek=5000000 conv=notrunc 2>/dev/null;"
-		"cd .. && tar --xattrs --xattrs-include='*' --acls -S --format=pax -C src -cf t.tar .", d->outer);
+		"cd %s && mkdir src && cd src && setfattr -n user.long -v $(head -c 700 /dev/zero | tr '\\0' v) . "
+		"2>/dev/null;"
+		"echo data > caps && setcap cap_net_raw+ep caps && setfattr -n user.a -v 1 caps && mkdir acl && "
+		"setfacl -d -m u:7:rwx acl;"
+		"truncate -s 30M hole && printf end >> hole && printf mid | dd of=hole bs=1 seek=5000000 conv=notrunc "
+		"2>/dev/null;"
+		"cd .. && tar --xattrs --xattrs-include='*' --acls -S --format=pax -C src -cf t.tar .",
+		d->outer);
 	AUTO_FREE char *bytes = NULL;
 	struct strb b = STRB_INIT;
 	struct stat st;

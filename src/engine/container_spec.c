@@ -594,7 +594,7 @@ static int build_spec(struct building *b, struct err *e)
 }
 
 static int root_mount(struct container *c, const struct container_record *rec, struct store_rootfs *fs,
-		      struct plan_mount *ret, struct err *e)
+		      struct plan_slots *slots, struct plan_mount *ret, struct err *e)
 {
 	int r = store_rootfs(c->en->store, rec->rw_layer, fs, e);
 
@@ -611,6 +611,12 @@ static int root_mount(struct container *c, const struct container_record *rec, s
 	ret->lower_dir = fs->lower_dir;
 	ret->upper = fs->upper;
 	ret->work = fs->work;
+	if (fs->has_lowers_fd) {
+		ret->extra |= PLAN_MOUNT_LOWERS_IN_SLOT;
+		ret->slot = (int32_t)slots->n;
+		slots->v[slots->n++] = fs->lowers_fd;
+		fs->has_lowers_fd = false;
+	}
 	if (rec->host.auto_remove) {
 		AUTO_FD int work = dir_open(AT_FDCWD, fs->work);
 
@@ -657,7 +663,7 @@ int container_plan(struct container *c, struct strb *ret, struct plan_slots *ret
 	env.user = str_empty(rec.config.user) ? NULL : rec.config.user;
 	/* In the pid namespace of somebody else there is a process 1 already. */
 	b.init = rec.host.init.set && rec.host.init.v && str_empty(rec.host.pid_mode);
-	r = root_mount(c, &rec, &fs, &root, e);
+	r = root_mount(c, &rec, &fs, ret_slots, &root, e);
 	if (r == 0)
 		r = build_spec(&b, e);
 	env.seccomp = b.filtered ? &b.seccomp : NULL;

@@ -53,8 +53,7 @@ static int overlay_rootfs(struct store *s, const char *name, const struct strv *
 	return 0;
 }
 
-static void overlay_graph_data(const struct store *s, const char *rw_name, const struct strv *lowers,
-			       struct strmap *ret)
+void upper_graph_data(const struct store *s, const char *rw_name, const struct strv *lowers, struct strmap *ret)
 {
 	const char *name = rw_name ? rw_name : lowers->v[0];
 	AUTO_FREE char *merged = xasprintf("%s/%s/merged", s->layers_path, name);
@@ -99,6 +98,6 @@ const struct driver driver_overlay = {
 	.layer_dir = plain_layer_dir,
 	.rw_make = upper_rw_make,
 	.rootfs = overlay_rootfs,
-	.graph_data = overlay_graph_data,
+	.graph_data = upper_graph_data,
 	.status = overlay_status,
 };

@@ -5,8 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* In dockerd's order of preference. */
-static const struct driver *const drivers[] = { &driver_overlay, &driver_btrfs, &driver_vfs };
+/* In dockerd's order of preference; those that it does not have come behind. */
+static const struct driver *const drivers[] = { &driver_overlay, &driver_btrfs, &driver_vfs, &driver_erofs };
 
 static const struct {
 	const char *name, *instead;
@@ -68,9 +68,10 @@ static int use(struct store *s, const struct driver *d, struct err *e)
 {
 	int r = d->probe(s, e);
 
-	if (r == 0)
-		s->driver = d;
-	return r;
+	if (r < 0)
+		return r;
+	s->driver = d;
+	return d->open ? d->open(s, e) : 0;
 }
 
 /* As dockerd: data of vfs do not count, it is what one ends up with where nothing else works; two others need a word from the user. */

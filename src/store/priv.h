@@ -52,6 +52,7 @@ struct driver {
 			   * number can be made at once, in any order. A container's changes are found accordingly (store_rw_diff) */
 	uint32_t unpack; /* enum worker_form: what the worker makes of an archive in stage/diff */
 	int (*probe)(const struct store *s, struct err *e); /* does it work on this kernel and this file system? */
+	int (*open)(struct store *s, struct err *e);        /* once, when it has been chosen. NULL: nothing to do */
 	/* Makes stage/diff for the worker: empty, or with a copy of the layer `parent` (NULL: none). */
 	int (*layer_make)(struct store *s, int stage, const char *parent, struct err *e);
 	/* After the worker: hides what lower layers have at path. NULL: archives leave no such marks. */
@@ -60,6 +61,7 @@ struct driver {
 	int (*layer_seal)(struct store *s, int stage, struct err *e);
 	/* A directory to read a layer through (pack, verify): its own files, or its whole tree (whole_trees). A descriptor or -errno */
 	int (*layer_dir)(struct store *s, const char *name, struct err *e);
+	void (*forget)(struct store *s, const char *name); /* the layer is about to be removed. NULL: nothing to do */
 	int (*rw_make)(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
 	/* lowers: names of the layers, top first, the init layer last */
 	int (*rootfs)(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret,
@@ -69,12 +71,13 @@ struct driver {
 	void (*status)(const struct store *s, struct strmap *ret); /* rows of `docker info`, in its order */
 	void (*close)(struct store *s);                            /* frees s->driver_data. NULL: nothing to do */
 };
-extern const struct driver driver_overlay, driver_vfs, driver_btrfs;
+extern const struct driver driver_overlay, driver_vfs, driver_btrfs, driver_erofs;
 int driver_pick(struct store *s, const char *want,
 		struct err *e); /* drivers.c; NULL: prefers one that has data, then the first that works */
 void drivers_elsewhere(const struct store *s, struct strv *ret); /* names of other drivers that have layers here */
 int plain_layer_make(struct store *s, int stage, const char *parent, struct err *e); /* an empty directory stage/diff */
 int plain_layer_dir(struct store *s, const char *name, struct err *e);               /* <folder>/<name>/diff */
+void upper_graph_data(const struct store *s, const char *rw_name, const struct strv *lowers, struct strmap *ret);
 int upper_rw_make(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
 
 #define INIT_LAYER "init"

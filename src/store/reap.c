@@ -58,6 +58,8 @@ void doom(struct store *s, int dir, const char *name)
 {
 	AUTO_FREE char *fresh = dir == s->tmp ? xstrdup(name) : name_new();
 
+	if (dir == s->layers && s->driver->forget)
+		s->driver->forget(s, name);
 	if (dir != s->tmp && renameat(dir, name, s->tmp, fresh) < 0) {
 		if (errno != ENOENT)
 			log_warn("removing %s: %s", name, strerror(errno));

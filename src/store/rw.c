@@ -108,6 +108,8 @@ int store_rw_size(struct store *s, const char *name, int64_t *ret, struct err *e
 
 void store_rootfs_done(struct store_rootfs *r)
 {
+	if (r->has_lowers_fd)
+		fd_closep(&r->lowers_fd);
 	free(r->lower_dir);
 	free(r->upper);
 	free(r->work);
@@ -141,6 +143,7 @@ static int rw_top(struct store *s, const char *name, char **ret, struct err *e)
 int store_rootfs(struct store *s, const char *rw_name, struct store_rootfs *ret, struct err *e)
 {
 	AUTO_STRV struct strv lowers = { 0 };
+	struct store_rootfs root = { 0 };
 	AUTO_FREE char *top = NULL;
 	int r = rw_top(s, rw_name, &top, e);
 
@@ -148,7 +151,13 @@ int store_rootfs(struct store *s, const char *rw_name, struct store_rootfs *ret,
 		return r;
 	chain_names(s, top, &lowers);
 	strv_add(&lowers, INIT_LAYER); /* the lowest of all: see init_layer_make */
-	return s->driver->rootfs(s, rw_name, &lowers, ret, e);
+	r = s->driver->rootfs(s, rw_name, &lowers, &root, e);
+	if (r < 0) {
+		store_rootfs_done(&root);
+		return r;
+	}
+	*ret = root;
+	return 0;
 }
 
 void store_diff_done(struct store_diff *d)

@@ -184,7 +184,9 @@ struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */
 	char *lower_dir;    /* absolute path of layers/ */
 	struct strv lowers; /* relative to lower_dir, top first */
 	char *upper, *work; /* absolute */
-	char *bind;         /* instead of all the above where the driver needs no overlay: bind this directory */
+	bool has_lowers_fd;
+	int lowers_fd; /* then lowers are relative to this directory: detached mounts, to be cloned from there */
+	char *bind;    /* instead of all the above where the driver needs no overlay: bind this directory */
 };
 void store_rootfs_done(struct store_rootfs *r);
 int store_rootfs(struct store *s, const char *rw_name, struct store_rootfs *ret, struct err *e);
