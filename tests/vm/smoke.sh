@@ -270,7 +270,11 @@ a_published_port() {
 	lacks "$(nft list ruleset)" 8080
 }
 has_network_create() {
-	hoy network create probe 2>&1 | grep -vE 'unknown command|not implemented' >/dev/null || skip "this hoy cannot create networks yet"
+	local said
+	said=$(hoy network create probe 2>&1) || case $said in
+	*'unknown command'* | *'not implemented'*) skip "this hoy cannot create networks yet" ;;
+	*) echo "$said" && return 1 ;;
+	esac
 	hoy network rm probe >/dev/null
 }
 names_on_a_network_of_ones_own() {

@@ -4,7 +4,7 @@
 set -u
 cd /tmp || exit
 good=0 bad=0 skipped=0
-chosen=${*:-act_run act_mounts act_cgroup act_exec act_identity proc netlink net net_files net_relay shim shim_journal store}
+chosen=${*:-act_run act_mounts act_cgroup act_exec act_identity proc netlink net net_files relay shim journal store volume db}
 for name in $chosen; do
 	program=$(find /host/build/src -name "test_$name" -type f | head -n 1)
 	[ -n "$program" ] || {

@@ -140,7 +140,7 @@ run() { # boot|thaw [-s DIR] COMMAND
 
 build() { # again whenever what makes it changes
 	local stamp
-	stamp=$(cat "$here"/{vm,image}.sh "$here"/../../packages.txt | grep -v '^ *#' | sha256sum | cut -c1-16)-$mib-$cpus
+	stamp=$({ cat "$here"/{vm,image}.sh && grep '^guest ' "$here/../../packages.txt"; } | grep -v '^ *#' | sha256sum | cut -c1-16)-$mib-$cpus
 	mkdir -p "$dir"
 	exec 9>"$dir/lock"
 	flock 9
