@@ -46,11 +46,13 @@ static bool redirects(long status)
 	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/* Follows answers to where they send us. Authorization stays behind when the origin changes. */
+/* Follows answers to where they send us. Authorization and our certificate stay behind when the origin changes. */
 static int follow(struct session *s, struct http *h, struct err *e)
 {
 	AUTO_FREE char *at = xstrdup(h->url);
 	const char *start = h->url, *authorization_at_start = h->authorization, *method = h->method;
+	const struct tls_files *tls_at_start = h->tls, bare = { .ca = h->tls ? h->tls->ca : NULL };
+	bool same = true;
 	int r = 0;
 
 	for (int hops = 0;; hops++) {
@@ -80,8 +82,12 @@ static int follow(struct session *s, struct http *h, struct err *e)
 		free(at);
 		at = next;
 		h->url = at;
-		h->authorization = url_same_origin(start, at) ? authorization_at_start : NULL;
+		same = url_same_origin(start, at);
+		h->authorization = same ? authorization_at_start : NULL;
+		h->tls = same ? tls_at_start : &bare;
 	}
+	h->moved = !same;
+	h->tls = tls_at_start;
 	h->url = start;
 	h->authorization = authorization_at_start;
 	return r;
@@ -135,7 +141,8 @@ int api_once(struct session *s, struct endpoint *ep, struct http *h, const char 
 	r = signed_once(s, ep, h, scopes, e);
 	if (r < 0)
 		return r;
-	if (h->status == 401 && scopes && str_empty(s->registry_token) && http_get(h, "www-authenticate") &&
+	if (h->status == 401 && !h->moved && scopes && str_empty(s->registry_token) &&
+	    http_get(h, "www-authenticate") &&
 	    !(h->from_fd &&
 	      h->src_n < 0)) { /* the token is too old or too weak: once more with what this challenge asks for */
 		challenges_done(&ep->challenges);

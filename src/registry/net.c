@@ -37,7 +37,7 @@ void http_again(struct http *h)
 	strmap_done(&h->resp);
 	strb_clear(&h->text);
 	h->error[0] = 0;
-	h->broken = h->tls_failed = h->refused = h->paused = h->eof = false;
+	h->moved = h->broken = h->tls_failed = h->refused = h->paused = h->eof = false;
 	h->sink_error = h->code = 0;
 	h->wire = h->src_sent = 0;
 	h->dialed[0] = 0;

@@ -43,6 +43,7 @@ struct http {
 		resp; /* names in lower case, the last one of each; Warning, WWW-Authenticate, Link joined with ", " */
 	struct strb text;
 	char error[300]; /* status 0, or the body broke: in Go's words */
+	bool moved;      /* the answer is another origin's than url's */
 	bool broken;     /* the answer's body did not come whole */
 	bool tls_failed,
 		refused; /* of status 0: whether plain HTTP may be tried instead, whether trying again is pointless */

@@ -260,6 +260,27 @@ def test_authorization_does_not_follow_to_another_port(reg, tmp_path):
         assert all("Authorization" not in r[2] for r in cdn.log)
 
 
+def test_another_host_cannot_ask_for_our_password(reg, tmp_path):
+    want = "Basic " + base64.b64encode(b"user:secret").decode()
+    with Registry() as cdn:
+        @cdn.rule
+        def ask(h):
+            h.error(401, "UNAUTHORIZED", "x", [], {"WWW-Authenticate": 'Basic realm="mine"'})
+            return True
+
+        @reg.rule
+        def guard(h):
+            if h.headers.get("Authorization") != want:
+                h.error(401, "UNAUTHORIZED", "x", [], {"WWW-Authenticate": 'Basic realm="x"'})
+            elif "/blobs/" in h.path:
+                h.answer(307, b"", {"Location": f"http://{cdn.host}/b"})
+            else:
+                return False
+            return True
+        assert "unauthorized" in error_of(probe("get", f"{reg.host}/foo", tmp_path / "out", digest(DATA), len(DATA), user="user", password="secret"))
+        assert len(cdn.log) == 1 and "Authorization" not in cdn.log[0][2]
+
+
 def test_authorization_follows_on_the_same_host(reg, tmp_path):
     with TokenServer() as tokens:
         tokens.guard(reg)
