@@ -12,6 +12,7 @@ struct load {
 	const struct image_progress *progress;
 	struct spool *spool;
 	size_t done;
+	bool last; /* no later image of the archive will ask for its files */
 };
 
 static void say(struct load *l, const char *fmt, const char *what)
@@ -54,18 +55,33 @@ struct unpacking {
 	struct err err;
 };
 
+/* A layer that is unpacked need not be written to disk as an archive too, which the next sync would do. */
+static void drop_file(struct unpacking *u, size_t k)
+{
+	if (!u->l->last)
+		return;
+	for (size_t i = 0; i < u->p->layers.n; i++)
+		if (i != k && spool_same(u->l->spool, u->p->layers.v[i], u->p->layers.v[k]))
+			return;
+	spool_drop(u->l->spool, u->p->layers.v[k]);
+}
+
 static int unpack_one(struct unpacking *u, size_t k, const char *parent, struct err *e)
 {
 	AUTO_FREE char *what = xasprintf("layer %zu", k);
 	AUTO_FD int fd = spool_open(u->l->spool, u->p->layers.v[k], e);
+	int r;
 
-	return fd < 0 ? fd
-		      : store_stage(u->l->t->store, parent,
-				    &(struct store_blob){ .src = { .fd = fd },
-							  .digest = u->p->digests.n ? u->p->digests.v[k] : NULL,
-							  .diff_id = u->i->oci.rootfs.diff_ids.v[k],
-							  .what = what },
-				    &u->stages[k], e);
+	r = fd < 0 ? fd
+		   : store_stage(u->l->t->store, parent,
+				 &(struct store_blob){ .src = { .fd = fd },
+						       .digest = u->p->digests.n ? u->p->digests.v[k] : NULL,
+						       .diff_id = u->i->oci.rootfs.diff_ids.v[k],
+						       .what = what },
+				 &u->stages[k], e);
+	if (r == 0)
+		drop_file(u, k);
+	return r;
 }
 
 static void *unpack_some(void *arg)
@@ -290,8 +306,10 @@ static int load_saved(struct load *l, struct err *e)
 	r = json_read(&save_manifest_type, strb_str(&wrapped), wrapped.len, &json_limits_default, &m, e);
 	if (r < 0)
 		return err_wrap(e, r, "invalid manifest.json");
-	for (size_t i = 0; r == 0 && i < m.m.n; i++)
+	for (size_t i = 0; r == 0 && i < m.m.n; i++) {
+		l->last = i + 1 == m.m.n;
 		r = save_item(l, &m.m.v[i], e);
+	}
 	json_done(&save_manifest_type, &m);
 	return r;
 }
@@ -409,6 +427,7 @@ static int load_layout(struct load *l, struct err *e)
 
 		if (d->platform && streq(d->platform->os, "unknown"))
 			continue; /* an attestation */
+		l->last = i + 1 == index.manifests.n;
 		r = oci_image(l, d, e);
 	}
 	json_done(&oci_manifest_type, &index);

@@ -172,6 +172,28 @@ int spool_open(const struct spool *s, const char *path, struct err *e)
 	return fd < 0 ? err_sys(e, -errno, "opening %.200s of the archive", path) : fd;
 }
 
+void spool_drop(struct spool *s, const char *path)
+{
+	size_t i = 0;
+	char name[24];
+
+	if (!find_part(s, path, &i))
+		return;
+	(void)snprintf(name, sizeof name, "p%zu", i);
+	(void)unlinkat(s->dir, name, 0);
+}
+
+bool spool_same(const struct spool *s, const char *a, const char *b)
+{
+	const struct part *p;
+	size_t i;
+
+	if (streq(a, b))
+		return true;
+	p = find_part(s, a, &i);
+	return p && p == find_part(s, b, &i);
+}
+
 int spool_read(const struct spool *s, const char *path, size_t max, char **ret, size_t *ret_n, struct err *e)
 {
 	AUTO_FD int fd = spool_open(s, path, e);
