@@ -1,0 +1,351 @@
+#!/usr/bin/env python3
+"""Pull, load, save and push of two images, Hoy beside its peers, interleaved: each round runs every engine once, so that the machine's
+moods hit all alike. What counts are the ratios of the medians.
+
+    bench/images.py [--rounds 5] [--only medium|small] [--docker NAME=SOCKET=PID]... [--json FILE]
+
+medium: a Debian minbase root as one layer (gzip -6, as Docker pushes it); small: 20,000 files of 1 to 4 KiB in 200 folders.
+Engines: hoyd of build-release, Debian's dockerd, podman and skopeo where they are installed (skopeo does not unpack what it pulls),
+and any dockerd that runs already: --docker names its socket and a process in its network namespace (the registry is put beside it).
+The floor is `igzip -d | tar x && sync -f`. Registries listen on loopback in namespaces of their own; nothing leaves the machine.
+"""
+import argparse
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+
+CACHE = os.environ.get("HOY_CACHE") or "/var/cache/hoy-test"
+HOY_BIN = os.environ.get("HOY_BIN") or os.path.join(ROOT, "build-release", "programs")
+PEERS = f"{CACHE}/peers"
+PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{PEERS}/usr/sbin:{PEERS}/usr/bin"
+ENV = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+VERBS = ("pull", "load", "save", "push")
+
+
+def find(name):
+    return shutil.which(name, path=PATH)
+
+
+def sha(data):
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+# ---- images ----
+def small_tar():
+    rng, out = random.Random(7), io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for d in range(200):
+            info = tarfile.TarInfo(f"d{d:03}")
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(info)
+            for f in range(100):
+                data = bytes(rng.choices(b"abcdefghijklmnopqrstuvwxyz \n", k=rng.randrange(1024, 4096)))
+                info = tarfile.TarInfo(f"d{d:03}/f{f:03}")
+                info.size, info.mode, info.mtime = len(data), 0o644, 1700000000
+                tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+class Image:
+    """One layer; what a registry and an archive hold of it."""
+
+    def __init__(self, name, tar, folder):
+        self.name, self.tar = name, tar
+        self.layer = os.path.join(CACHE, f"bench-{name}-{hashlib.sha256(tar).hexdigest()[:16]}.tar.gz")
+        if not os.path.exists(self.layer):
+            os.makedirs(CACHE, exist_ok=True)
+            with open(self.layer + ".new", "wb") as f:
+                f.write(gzip.compress(tar, 6, mtime=0))
+            os.rename(self.layer + ".new", self.layer)
+        self.packed = open(self.layer, "rb").read()
+        self.config = json.dumps({"architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z", "config": {"Cmd": ["sh"]},
+                                  "rootfs": {"type": "layers", "diff_ids": [sha(tar)]},
+                                  "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "bench"}]}).encode()
+        self.manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+                                    "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(self.config), "digest": sha(self.config)},
+                                    "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": len(self.packed),
+                                                "digest": sha(self.packed)}]}).encode()
+        self.archive = os.path.join(folder, f"{name}.tar")
+        with tarfile.open(self.archive, "w") as t:
+            rows = [{"Config": "config.json", "RepoTags": [f"bench/{name}:1"], "Layers": ["layer.tar"]}]
+            for member, data in (("layer.tar", tar), ("config.json", self.config), ("manifest.json", json.dumps(rows).encode())):
+                info = tarfile.TarInfo(member)
+                info.size = len(data)
+                t.addfile(info, io.BytesIO(data))
+
+    def put(self, port):
+        """Into a registry in our own network namespace."""
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+        def call(method, path, body=None, kind="application/octet-stream", want=(201, 202)):
+            c.request(method, path, body, {"Content-Type": kind} if body is not None else {})
+            r = c.getresponse()
+            r.read()
+            assert r.status in want, (method, path, r.status)
+            return r.getheader("Location")
+        for data in (self.packed, self.config):
+            where = call("POST", f"/v2/bench/{self.name}/blobs/uploads/").split(f":{port}", 1)[-1]
+            call("PUT", where + ("&" if "?" in where else "?") + "digest=" + sha(data), data)
+        call("PUT", f"/v2/bench/{self.name}/manifests/1", self.manifest, "application/vnd.docker.distribution.manifest.v2+json")
+
+
+class Registry:
+    def __init__(self, folder, port, beside=None):
+        self.folder, self.port = folder, port
+        os.makedirs(folder, exist_ok=True)
+        config = os.path.join(folder, f"{port}.yml")
+        with open(config, "w") as f:
+            f.write(f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\nlog: {{level: error}}\n")
+        enter = ["nsenter", "-t", str(beside), "-n"] if beside else []
+        self.proc = subprocess.Popen([*enter, find("docker-registry"), "serve", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENV)
+        for _ in range(200):
+            if subprocess.run([*enter, "python3", "-c", f"import socket; socket.create_connection(('127.0.0.1', {port})).close()"], capture_output=True, env=ENV).returncode == 0:
+                return
+            time.sleep(0.05)
+        sys.exit("bench: docker-registry does not listen")
+
+    def stop(self):
+        self.proc.kill()
+        self.proc.wait()
+
+
+# ---- engines ----
+class Tool:
+    """Anything with the four verbs; each returns the argv that is timed."""
+    beside = None
+
+    def drop(self, image, port):
+        pass
+
+    def run(self, argv, **kw):
+        done = subprocess.run(argv, env={**ENV, **self.env}, stdin=subprocess.DEVNULL, stdout=kw.pop("stdout", subprocess.DEVNULL), stderr=subprocess.PIPE, **kw)
+        if done.returncode:
+            sys.exit(f"bench: {self.name}: {' '.join(argv)}: {done.stderr.decode()}")
+
+    def stop(self):
+        pass
+
+
+class Docker(Tool):
+    def __init__(self, name, sock, beside=None, proc=None):
+        self.name, self.beside, self.proc = name, beside, proc
+        self.env = {"DOCKER_HOST": f"unix://{sock}"}
+        self.cli = find("docker")
+
+    def drop(self, image, port):
+        ids = subprocess.run([self.cli, "images", "-aq", "--no-trunc"], env={**ENV, **self.env}, capture_output=True, text=True).stdout.split()
+        if sha(image.config) in ids:
+            self.run([self.cli, "rmi", "-f", sha(image.config)])
+
+    def pull(self, image, port):
+        return [self.cli, "pull", "-q", f"127.0.0.1:{port}/bench/{image.name}:1"]
+
+    def load(self, image, port):
+        return [self.cli, "load", "-q", "-i", image.archive]
+
+    def save(self, image, port):
+        return [self.cli, "save", f"bench/{image.name}:1"]
+
+    def push(self, image, port):
+        self.run([self.cli, "tag", f"bench/{image.name}:1", f"127.0.0.1:{port}/bench/{image.name}:1"])
+        return [self.cli, "push", "-q", f"127.0.0.1:{port}/bench/{image.name}:1"]
+
+    def stop(self):
+        if self.proc:
+            self.proc.send_signal(signal.SIGTERM)
+            self.proc.wait(60)
+
+
+class Podman(Tool):
+    def __init__(self, folder):
+        self.name, self.env = "podman", {}
+        self.base = [find("podman"), "--root", f"{folder}/podman", "--runroot", f"{folder}/podman-run", "--storage-driver", "overlay"]
+
+    def drop(self, image, port):
+        subprocess.run([*self.base, "rmi", "-af"], env=ENV, capture_output=True)
+
+    def pull(self, image, port):
+        return [*self.base, "pull", "-q", "--tls-verify=false", f"127.0.0.1:{port}/bench/{image.name}:1"]
+
+    def load(self, image, port):
+        return [*self.base, "load", "-q", "-i", image.archive]
+
+    def save(self, image, port):
+        return [*self.base, "save", "-q", f"bench/{image.name}:1"]
+
+    def push(self, image, port):
+        return [*self.base, "push", "-q", "--tls-verify=false", f"bench/{image.name}:1", f"127.0.0.1:{port}/bench/{image.name}:1"]
+
+
+class Skopeo(Tool):
+    name, env = "skopeo", {}
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def drop(self, image, port):
+        shutil.rmtree(f"{self.folder}/skopeo", ignore_errors=True)
+
+    def pull(self, image, port):
+        return [find("skopeo"), "copy", "-q", "--src-tls-verify=false", f"docker://127.0.0.1:{port}/bench/{image.name}:1", f"oci:{self.folder}/skopeo:1"]
+
+    load = save = None
+
+    def push(self, image, port):
+        return [find("skopeo"), "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{image.archive}", f"docker://127.0.0.1:{port}/bench/{image.name}:1"]
+
+
+def start(name, argv, folder):
+    sock = f"{folder}/{name}.sock"
+    log = open(f"{folder}/{name}.log", "wb")
+    proc = subprocess.Popen([*argv, "--data-root", f"{folder}/{name}", "--exec-root", f"{folder}/{name}-run", "-H", f"unix://{sock}", "--pidfile", f"{folder}/{name}.pid"],
+                            stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=ENV)
+    for _ in range(600):
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(sock)
+                return Docker(name, sock, proc=proc)
+            except OSError:
+                time.sleep(0.05)
+    sys.exit(f"bench: {name} did not start:\n" + open(f"{folder}/{name}.log", errors="replace").read()[-2000:])
+
+
+def timed(tool, argv, out=None):
+    os.sync()
+    begin = time.monotonic()
+    if out:
+        with open(out, "wb") as f:
+            tool.run(argv, stdout=f)
+    else:
+        tool.run(argv)
+    took = time.monotonic() - begin
+    if out:
+        os.unlink(out)
+    return took
+
+
+def floor(image, folder):
+    to = f"{folder}/floor"
+    os.makedirs(to)
+    os.sync()
+    begin = time.monotonic()
+    subprocess.run(["sh", "-c", f"igzip -d -c {image.layer} | tar x -C {to} && sync -f {to}"], check=True, env=ENV)
+    took = time.monotonic() - begin
+    shutil.rmtree(to)
+    return took
+
+
+def measure(tools, images, folder, rounds):
+    stock = {None: Registry(f"{folder}/stock", 5000)}
+    for image in images:
+        image.put(5000)
+    port, rows = 5100, {}
+    for tool in tools:
+        if tool.beside not in stock:
+            stock[tool.beside] = Registry(f"{folder}/stock", 5000, tool.beside)
+    for image in images:
+        for round_ in range(rounds + 1):  # the first warms up and is not counted
+            took = {("floor", "pull"): floor(image, folder)}
+            for tool in tools:
+                for verb in VERBS:
+                    if not getattr(tool, verb):
+                        continue
+                    registry = None
+                    if verb in ("pull", "load"):
+                        tool.drop(image, 5000)
+                    if verb == "push":  # an empty one: nothing is there to be mounted
+                        port += 1
+                        registry = Registry(f"{folder}/push{port}", port, tool.beside)
+                    argv = getattr(tool, verb)(image, port if registry else 5000)
+                    took[tool.name, verb] = timed(tool, argv, f"{folder}/saved" if verb == "save" else None)
+                    if registry:
+                        registry.stop()
+                        shutil.rmtree(registry.folder)
+                tool.drop(image, 5000)
+            print(f"bench: {image.name} {round_}/{rounds}: " + ", ".join(f"{t} {v} {s:.2f}" for (t, v), s in took.items()), flush=True)
+            for key, seconds in took.items():
+                if round_:
+                    rows.setdefault((image.name, *key), []).append(seconds)
+    for registry in stock.values():
+        registry.stop()
+    return rows
+
+
+def table(rows, tools, images):
+    names = [t.name for t in tools]
+    out = ["| image | verb | " + " | ".join(names) + " | floor |", "|---|---|" + "---|" * (len(names) + 1)]
+    for image in images:
+        for verb in VERBS:
+            cells = []
+            mine = statistics.median(rows[image.name, "hoy", verb])
+            for name in [*names, "floor"]:
+                v = rows.get((image.name, name, verb))
+                m = statistics.median(v) if v else None
+                cells.append("–" if m is None else f"{m:.2f}" if name == "hoy" else f"{m:.2f} ({m / mine:.1f} ×)")
+            out.append(f"| {image.name} | {verb} | " + " | ".join(cells) + " |")
+    return "\n".join(out)
+
+
+def main(args):
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="hoy-bench-") as folder:
+        os.chmod(folder, 0o755)
+        images = []
+        if args.only != "small":
+            from harness.images import debian_rootfs
+            images.append(Image("medium", open(debian_rootfs(), "rb").read(), folder))
+        if args.only != "medium":
+            images.append(Image("small", small_tar(), folder))
+        tools = [start("hoy", [f"{HOY_BIN}/hoyd"], folder)]
+        if find("dockerd"):
+            tools.append(start("docker", [find("dockerd"), "--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"], folder))
+        for text in args.docker:
+            name, sock, pid = text.split("=")
+            tools.append(Docker(name, sock, beside=int(pid)))
+        tools += [Podman(folder)] if find("podman") else []
+        tools += [Skopeo(folder)] if find("skopeo") else []
+        try:
+            rows = measure(tools, images, folder, args.rounds)
+        finally:
+            for tool in tools:
+                tool.stop()
+    text = table(rows, tools, images)
+    print(text)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump({"rounds": args.rounds, "load": os.getloadavg()[0], "sizes": {i.name: [len(i.tar), len(i.packed)] for i in images},
+                       "seconds": {"/".join(k): v for k, v in rows.items()}, "table": text}, f, indent=1)
+            f.write("\n")
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--only", choices=["medium", "small"])
+    p.add_argument("--docker", action="append", default=[], metavar="NAME=SOCKET=PID")
+    p.add_argument("--json")
+    return p.parse_args()
+
+
+if __name__ == "__main__":
+    options()
+    if os.environ.get("HOY_BENCH_INSIDE") != "images":
+        os.environ["HOY_BENCH_INSIDE"] = "images"
+        os.execvp("unshare", ["unshare", "-m", "-n", "--propagation", "private", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", sys.executable, *sys.argv])
+    main(options())
