@@ -232,6 +232,12 @@ static int stopped(struct store *s, const char *name, struct store_pack **ret, s
 
 	if (r < 0)
 		return r;
+	if (fs.has_lowers_fd) { /* its layers are mounts of ours, which the worker could not take along into its namespace */
+		store_rootfs_done(&fs);
+		return err_set(e, ERR_NOT_IMPLEMENTED,
+			       "with storage driver %s only a running container can be exported: start it first",
+			       s->driver->name);
+	}
 	dir = dir_open(AT_FDCWD, fs.bind ? fs.bind : fs.lower_dir);
 	t.target = dir;
 	if (!fs.bind) {
