@@ -1,12 +1,14 @@
 """Images between a registry and the engine: Debian's docker-registry, Docker's client and hoy."""
+import gzip
 import json
+import os
 
 import pytest
 
 from harness import engine as engines
 from harness.cli import Cli
-from harness.images import BUSYBOX
-from harness.registry import Registry
+from harness.images import BUSYBOX, tar_of
+from harness.registry import Registry, put_image
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,20 @@ def test_login_is_needed_where_a_registry_asks_for_it(client, engine, tmp_path, 
         assert "no basic auth credentials" in err or "Cannot perform an interactive login" in err
     finally:
         registry.stop()
+
+
+def test_kept_blobs_are_pushed_as_they_came(new_engine, tmp_path, name):
+    """A layer that was compressed elsewhere (gzip -9, bzip2 would do too) has the same digest in the next registry."""
+    engine = new_engine("--keep-blobs")
+    first, second = Registry(engine), Registry(engine)
+    cli = Cli("docker", engine.host, str(tmp_path))
+    ref = f"{first.host}/{name}/box:1"
+    digest = put_image(engine, first, f"{name}/box", "1", gzip.compress(tar_of(("f", dict(data=os.urandom(50000)))), 9))
+    cli("pull", ref)
+    assert os.listdir(f"{engine.folder}/data/blobs/sha256") == [digest[7:]] and not os.listdir(f"{engine.folder}/data/partial")
+    cli("tag", ref, f"{second.host}/{name}/box:1")
+    cli("push", f"{second.host}/{name}/box:1")
+    assert digest in second.blobs()
+    cli("rmi", ref, f"{second.host}/{name}/box:1")
+    first.stop()
+    second.stop()

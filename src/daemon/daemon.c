@@ -201,6 +201,7 @@ static int run(const struct daemon_options *o, struct err *e)
 		.default_ipc_mode = o->default_ipc_mode,
 		.log_driver = o->log_driver,
 		.no_new_privileges = o->no_new_privileges,
+		.keep_blobs = o->keep_blobs,
 		.registry_mirrors = o->registry_mirrors,
 		.insecure_registries = o->insecure_registries,
 		.certs_dir = o->registry_certs,

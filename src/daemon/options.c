@@ -59,6 +59,7 @@ static const struct option options[] = {
 	{ 0,   "ip6tables",              "ip6tables",              IGNORED_FLAG, 0, NULL },
 	{ 0,   "iptables",               "iptables",               FLAG, AT(iptables), "Enable addition of firewall rules (default true)" },
 	{ 0,   "ipv6",                   "ipv6",                   REFUSED, 0, NULL },
+	{ 0,   "keep-blobs",             "keep-blobs",             FLAG, AT(keep_blobs), "Keep the compressed layers of pulled images: pushes send the identical bytes" },
 	{ 0,   "label",                  "labels",                 LIST, AT(labels), "Set key=value labels to the daemon" },
 	{ 0,   "live-restore",           "live-restore",           FLAG, AT(live_restore), "Accepted for compatibility: containers always survive the daemon" },
 	{ 0,   "log-driver",             "log-driver",             TEXT, AT(log_driver), "Default driver for container logs (default \"json-file\")" },

@@ -175,14 +175,17 @@ static void settled(struct layer *l)
 	voice_status(p->voice, l->id, "Pull complete");
 }
 
-/* The download's file goes when its layer is recorded; who waits for it elsewhere looks after it from then on. */
-static void drop_partial(struct layer *l)
+/* The download's file goes, or is kept, when its layer is recorded; who waits for it elsewhere looks after it from then on. */
+static void end_partial(struct layer *l)
 {
+	bool keep = l->p->voice->x->keep_blobs;
 	struct store_partial *again = NULL;
+	struct err e = ERR_INIT;
 	int no_waiting = 1;
 
-	if (store_partial_open(l->p->t->store, l->blob->digest, &no_waiting, &again, NULL) == 0)
-		(void)store_partial_close(again, STORE_PARTIAL_DROP, NULL);
+	if (store_partial_open(l->p->t->store, l->blob->digest, &no_waiting, &again, NULL) == 0 &&
+	    store_partial_close(again, keep ? STORE_PARTIAL_BLOB : STORE_PARTIAL_DROP, &e) < 0)
+		log_warn("%s: %s", l->p->repo, e.msg);
 }
 
 /* Another pull may have brought the very layer while we waited for its file. */
@@ -192,6 +195,28 @@ static bool there_by_now(struct layer *l)
 		return false;
 	voice_status(l->p->voice, l->id, "Already exists");
 	return true;
+}
+
+/* Out of a blob that was kept when another image brought it. 1: there is none, or it is not what it was. */
+static int from_kept(struct layer *l, struct err *e)
+{
+	struct store *store = l->p->t->store;
+	AUTO_FD int fd = store_blob_open(store, l->blob->digest);
+	struct store_blob blob = { .src = { .fd = fd },
+				   .digest = l->blob->digest,
+				   .diff_id = l->diff_id,
+				   .media_type = l->blob->media_type,
+				   .repo = l->p->repo };
+	struct store_stage *stage = NULL;
+	struct err why = ERR_INIT;
+
+	if (fd < 0)
+		return 1;
+	if (store_stage(store, store_whole_trees(store) ? under(l) : NULL, &blob, &stage, &why) < 0) {
+		log_warn("kept blob %s: %s", l->blob->digest, why.msg);
+		return 1;
+	}
+	return settle(l, stage, e);
 }
 
 static int get_layer(struct layer *l, struct err *e)
@@ -206,6 +231,9 @@ static int get_layer(struct layer *l, struct err *e)
 	for (size_t k = 0; k < l->index; k++)
 		if (streq(p->v[k].blob->digest, l->blob->digest) && !in_order(p, k + 1))
 			return -ECANCELED;
+	r = from_kept(l, e);
+	if (r <= 0)
+		return r;
 	r = store_partial_open(p->t->store, l->blob->digest, &p->voice->cancelled, &f.partial, e);
 	if (r < 0)
 		return r;
@@ -227,7 +255,7 @@ static int get_layer(struct layer *l, struct err *e)
 	else
 		store_stage_drop(p->t->store, f.stage);
 	if (r == 0)
-		drop_partial(l);
+		end_partial(l);
 	return r;
 }
 

@@ -15,6 +15,7 @@ struct image_transfer {
 	const struct remote_config *remote;
 	struct remote_auth auth;
 	const struct strmap *meta_headers; /* NULL = none */
+	bool keep_blobs;                   /* pull: the compressed layers stay, for pushes of the identical bytes */
 	unsigned parallel;                 /* layers at a time; 0 = 3 */
 	/* Called from several threads, one at a time. A negative return (the client is gone) ends the transfer. */
 	int (*note)(void *ctx, const struct image_note *n);
