@@ -181,12 +181,12 @@ def test_containers_live_on_when_hoyd_is_killed(store, busybox_tar, name):
     store.engine.kill()
     time.sleep(0.2)
     store.engine.start()
-    assert store.cli("exec", name, "sh", "-c", "echo more >> /data/one; tail -c 5 /data/one").out == "more\n"
+    assert store.cli("exec", name, "sh", "-c", "echo more >> /data/big; tail -c 5 /data/big").out == "more\n"
     assert store.cli("run", "--rm", "hoytest:layered", "tail", "-c", "6", "/data/one").out == "linked"
     store.cli("exec", name, "kill", "-9", "-1", rc=None)
     store.cli("kill", name, rc=None)
     store.cli("start", name, rc=None)
-    until(lambda: "more" in store.cli("exec", name, "tail", "-c", "5", "/data/one", rc=None).out, what="the container again")
+    until(lambda: "more" in store.cli("exec", name, "tail", "-c", "5", "/data/big", rc=None).out, what="the container again")
     # removed while hoyd was away: what a crash leaves half done is finished at the next start
     store.cli("rm", "-f", name)
     store.engine.restart()
@@ -258,6 +258,16 @@ def test_commit_keeps_what_a_container_has_changed(store, busybox_tar, name):
     assert out.startswith("new\n1\n") and "No such file" in out
 
 
+@pytest.mark.parametrize("driver", ["overlay2", "erofs", "fuse-overlayfs"])
+def test_two_hundred_layers(driven, driver, busybox_tar):
+    store = driven(driver)
+    layers = [busybox_tar] + [tar_of((f"layer{i}", dict(data=b"%d" % i)), ("top", dict(data=b"%d" % i))) for i in range(1, 200)]
+    store.load(*layers, tag="hoytest:deep")
+    assert store.cli("run", "--rm", "hoytest:deep", "sh", "-c", "ls / | grep -c layer; cat /top /layer7").out == "199\n1997"
+    store.cli("rmi", "hoytest:deep")
+    until(lambda: not store.layers() and not store.tmp(), what="an empty store")
+
+
 # ---- choosing ----
 @pytest.mark.parametrize("asked, words", [
     ("aufs", "the aufs storage-driver has been deprecated and removed; visit https://docs.docker.com/go/storage-driver/.*Use overlay2 instead"),
@@ -321,3 +331,18 @@ def test_a_running_container_holds_its_driver(driven, busybox_tar, name):
     assert store.cli("exec", name, "echo", "alive").line == "alive"
     store.cli("rm", "-f", name)
 
+
+def test_two_drivers_with_data_need_a_word(driven, busybox_tar):
+    store = driven("overlay2")
+    store.load(busybox_tar)
+    store.engine.stop()
+    other = f"/proc/{store.engine.machine.pid}/root{store.data}/layers-fuse-overlayfs/abc"
+    os.makedirs(other)
+    store.engine.args = []
+    store.engine.spawn()
+    assert store.engine.machine.wait(store.engine.pid, 20) != 0
+    assert re.search(r"contains several valid graphdrivers: overlay2, fuse-overlayfs; cleanup or explicitly choose storage driver \(-s <DRIVER>\)",
+                     store.engine.log_tail())
+    store.engine.args = ["-s", "overlay2"]
+    store.engine.start()
+    assert os.path.exists(other)

@@ -38,6 +38,7 @@ struct made_mounts {
 };
 int mounts_make(const struct plan *p, const struct act_opts *o, int userns_fd, struct made_mounts *ret, struct err *e);
 void mounts_done(struct made_mounts *m);
+int mount_fuse_overlay(const struct plan_mount *m, struct err *e); /* mount_fuse.c */
 int mount_fs_new(const struct plan_mount *m, struct err *e); /* detached new file system, or -errno */
 bool mount_made_by_child(const struct plan_mount *m);
 uint64_t mount_attrs(uint32_t ms_flags); /* MS_* -> MOUNT_ATTR_* */

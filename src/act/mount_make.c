@@ -331,6 +331,17 @@ static int overlay_new(const struct plan_mount *m, int lowers_fd, struct err *e)
 	/* EINVAL: lowerdir+ is unknown; E2BIG: a path over 255 bytes; ENOSYS: no fsopen. */
 	if (lowers_fd < 0 && (fd == -EINVAL || fd == -E2BIG || fd == -ENOSYS))
 		fd = overlay_old_api(m);
+	if (fd == -E2BIG) {
+		size_t n = 0;
+
+		while (m->lowers[n])
+			n++;
+		return err_set(e, ERR_INVALID,
+			       "the image has %zu layers, more than this kernel takes for one mount (500 since Linux "
+			       "6.8, about "
+			       "200 before)",
+			       n - 1);
+	}
 	return fd < 0 ? err_sys(e, fd, "mounting the overlay") : fd;
 }
 
@@ -385,6 +396,9 @@ static int make_one(const struct plan_mount *m, int slot_fd, int userns_fd, stru
 		break;
 	case PLAN_MOUNT_OVERLAY:
 		fd = overlay_new(m, slot_fd, e);
+		break;
+	case PLAN_MOUNT_FUSE_OVERLAY:
+		fd = mount_fuse_overlay(m, e);
 		break;
 	default:
 		return err_set(e, ERR_INVALID, "unknown kind of mount %u", m->kind);

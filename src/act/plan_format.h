@@ -16,6 +16,7 @@ enum plan_mount_kind {
 	PLAN_MOUNT_BIND = 1,    /* source is a path on the host (or a slot), made a detached clone by the actor */
 	PLAN_MOUNT_FS = 2,      /* a new file system: fstype, source, data */
 	PLAN_MOUNT_OVERLAY = 3, /* lowers, upper, work: paths on the host (root entry only) */
+	PLAN_MOUNT_FUSE_OVERLAY = 5, /* as OVERLAY, made by the program source; a directory "merged" lies beside upper */
 	PLAN_MOUNT_CGROUP = 4,  /* the container's view of its cgroups, v1 (tmpfs of binds) or v2 */
 };
 struct plan_mount {

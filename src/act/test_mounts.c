@@ -275,8 +275,8 @@ static void test_overlay_root_on_new_and_old_kernels(void **state)
 
 static void test_overlay_with_many_relative_lowers(void **state)
 {
-	static char names[128][8];
-	static const char *lowers[129];
+	static char names[301][24];
+	static const char *lowers[302];
 	AUTO_FREE char *up = NULL, *work = NULL, *marker = NULL, *deep = NULL, *base = NULL;
 	struct fx f;
 
@@ -294,18 +294,19 @@ static void test_overlay_with_many_relative_lowers(void **state)
 	marker = path_join(up, "marker");
 	assert_int_equal(dir_make(AT_FDCWD, up, 0755), 0);
 	assert_int_equal(dir_make(AT_FDCWD, work, 0755), 0);
-	for (int i = 0; i < 127; i++) {
+	for (int i = 0; i < 300; i++) {
 		AUTO_FREE char *d = NULL;
 
-		(void)snprintf(names[i], sizeof names[i], "l%d", i);
+		(void)snprintf(names[i], sizeof names[i], "%012d/diff", i); /* as long as the store's */
 		d = path_join(deep, names[i]);
-		assert_int_equal(mkdir(d, 0755), 0);
+		assert_int_equal(dir_make(AT_FDCWD, d, 0755), 0);
 		lowers[i] = names[i];
 	}
 	for (int old = 0; old < 2; old++) {
 		fx_init(&f);
 		mount_old_kernel = old;
-		lowers[127] = f.root;
+		lowers[200] = f.root;
+		lowers[201] = NULL;
 		f.mounts[0] = (struct plan_mount){ .kind = PLAN_MOUNT_OVERLAY,
 						   .slot = -1,
 						   .target = "/",
@@ -317,7 +318,16 @@ static void test_overlay_with_many_relative_lowers(void **state)
 		assert_string_equal(f.out, "/bin/sh\n/\n");
 		assert_int_equal(unlink(marker), 0);
 	}
+	lowers[200] = names[200];
+	lowers[201] = names[201];
+	lowers[300] = f.root;
+	fx_sh(&f, "true");
+	assert_true(fx_create(&f) < 0);
+	assert_non_null(strstr(f.e.msg, "the image has 300 layers, more than this kernel takes"));
+	fx_done(&f);
 	mount_old_kernel = false;
+	fx_run(&f, "ls /bin/sh");
+	assert_string_equal(f.out, "/bin/sh\n");
 	(void)dir_remove(AT_FDCWD, base);
 }
 

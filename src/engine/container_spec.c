@@ -606,7 +606,8 @@ static int root_mount(struct container *c, const struct container_record *rec, s
 		ret->source = fs->bind;
 		return 0;
 	}
-	ret->kind = PLAN_MOUNT_OVERLAY;
+	ret->kind = fs->fuse ? PLAN_MOUNT_FUSE_OVERLAY : PLAN_MOUNT_OVERLAY;
+	ret->source = fs->fuse;
 	ret->lowers = (const char *const *)fs->lowers.v;
 	ret->lower_dir = fs->lower_dir;
 	ret->upper = fs->upper;

@@ -7,16 +7,11 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-static int overlay_probe(const struct store *s, struct err *e)
+int driver_overlay_attributes(const struct store *s, struct err *e)
 {
-	AUTO_FREE char *fs = NULL;
 	char name[] = ".overlay-probe";
-	int r = file_read(AT_FDCWD, "/proc/filesystems", 65536, &fs, NULL);
+	int r;
 
-	if (r < 0)
-		return err_sys(e, r, "reading /proc/filesystems");
-	if (!strstr(fs, "\toverlay\n") && access("/sys/module/overlay", F_OK) < 0)
-		log_debug("overlay is not in /proc/filesystems yet: the first mount loads it");
 	(void)unlinkat(s->tmp, name, AT_REMOVEDIR);
 	if (mkdirat(s->tmp, name, 0700) < 0)
 		return err_sys(e, -errno, "making a directory in %s/tmp", s->root);
@@ -28,6 +23,15 @@ static int overlay_probe(const struct store *s, struct err *e)
 	(void)unlinkat(s->tmp, name, AT_REMOVEDIR);
 	return r < 0 ? err_sys(e, r, "%s: this file system cannot hold overlay layers (trusted attributes)", s->root)
 		     : 0;
+}
+
+static int overlay_probe(const struct store *s, struct err *e)
+{
+	AUTO_FD int fs = sys_fsopen("overlay", K_FSOPEN_CLOEXEC); /* loads the module, where it is one */
+
+	if (fs < 0 && errno == ENODEV)
+		return err_set(e, ERR_NOT_IMPLEMENTED, "this kernel has no overlayfs");
+	return driver_overlay_attributes(s, e);
 }
 
 int upper_rw_make(struct store *s, const char *name, const char *top UNUSED, uint32_t uid, uint32_t gid, struct err *e)
@@ -42,8 +46,8 @@ int upper_rw_make(struct store *s, const char *name, const char *top UNUSED, uin
 	return 0;
 }
 
-static int overlay_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret,
-			  struct err *e UNUSED)
+int upper_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret,
+		 struct err *e UNUSED)
 {
 	ret->lower_dir = xstrdup(s->layers_path);
 	for (size_t i = 0; i < lowers->n; i++)
@@ -79,7 +83,7 @@ static void overlay_status(const struct store *s, struct strmap *ret)
 	strmap_set(ret, "userxattr", "false");
 }
 
-static int overlay_opaque(const struct store *s, int diff, const char *path)
+int upper_opaque(const struct store *s, int diff, const char *path)
 {
 	AUTO_FD int fd = open_in_root(diff, path, O_RDONLY | O_DIRECTORY, 0);
 
@@ -94,10 +98,10 @@ const struct driver driver_overlay = {
 	.automatic = true,
 	.probe = overlay_probe,
 	.layer_make = plain_layer_make,
-	.opaque = overlay_opaque,
+	.opaque = upper_opaque,
 	.layer_dir = plain_layer_dir,
 	.rw_make = upper_rw_make,
-	.rootfs = overlay_rootfs,
+	.rootfs = upper_rootfs,
 	.graph_data = upper_graph_data,
 	.status = overlay_status,
 };

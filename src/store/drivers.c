@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 
 /* In dockerd's order of preference; those that it does not have come behind. */
-static const struct driver *const drivers[] = { &driver_overlay, &driver_btrfs, &driver_vfs, &driver_erofs };
+static const struct driver *const drivers[] = { &driver_overlay, &driver_fuse, &driver_btrfs, &driver_vfs,
+						&driver_erofs };
 
 static const struct {
 	const char *name, *instead;

@@ -71,12 +71,15 @@ struct driver {
 	void (*status)(const struct store *s, struct strmap *ret); /* rows of `docker info`, in its order */
 	void (*close)(struct store *s);                            /* frees s->driver_data. NULL: nothing to do */
 };
-extern const struct driver driver_overlay, driver_vfs, driver_btrfs, driver_erofs;
+extern const struct driver driver_overlay, driver_vfs, driver_btrfs, driver_erofs, driver_fuse;
 int driver_pick(struct store *s, const char *want,
 		struct err *e); /* drivers.c; NULL: prefers one that has data, then the first that works */
 void drivers_elsewhere(const struct store *s, struct strv *ret); /* names of other drivers that have layers here */
 int plain_layer_make(struct store *s, int stage, const char *parent, struct err *e); /* an empty directory stage/diff */
 int plain_layer_dir(struct store *s, const char *name, struct err *e);               /* <folder>/<name>/diff */
+int upper_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret, struct err *e);
+int upper_opaque(const struct store *s, int diff, const char *path);
+int driver_overlay_attributes(const struct store *s, struct err *e); /* can this file system hold overlay's marks? */
 void upper_graph_data(const struct store *s, const char *rw_name, const struct strv *lowers, struct strmap *ret);
 int upper_rw_make(struct store *s, const char *name, const char *top, uint32_t uid, uint32_t gid, struct err *e);
 

@@ -114,6 +114,7 @@ void store_rootfs_done(struct store_rootfs *r)
 	free(r->upper);
 	free(r->work);
 	free(r->bind);
+	free(r->fuse);
 	strv_done(&r->lowers);
 	*r = (struct store_rootfs){ 0 };
 }

@@ -186,6 +186,7 @@ struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */
 	char *upper, *work; /* absolute */
 	bool has_lowers_fd;
 	int lowers_fd; /* then lowers are relative to this directory: detached mounts, to be cloned from there */
+	char *fuse;    /* the program that makes the overlay, in the kernel's stead */
 	char *bind;    /* instead of all the above where the driver needs no overlay: bind this directory */
 };
 void store_rootfs_done(struct store_rootfs *r);
