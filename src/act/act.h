@@ -97,7 +97,7 @@ int act_cgroup_pids(const char *path, struct act_pids *ret); /* all processes, b
 /* Of the processes in our own cgroup (the one a service manager has put us into) those that are wanted move to `to`, made when missing.
  * Their number; 0 where we are in nobody's cgroup. Costs as much as a migration does: not for every start of a container. */
 int act_cgroup_leave_home(const char *to, bool (*wanted)(void *ctx, pid_t pid), void *ctx);
-int act_cgroup_oom_fd(const char *path, int *ret_fd);        /* poll it readable, then ask act_cgroup_oom_count */
+int act_cgroup_oom_fd(const char *path, int *ret_fd); /* poll it readable, then ask act_cgroup_oom_count */
 int64_t act_cgroup_oom_count(const char *path); /* processes of it the kernel's OOM killer ended; 0 where unknown */
 
 /* Late references against an already opened root: exposed for tests and fuzzers. */

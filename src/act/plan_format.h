@@ -35,10 +35,10 @@ struct plan_mount {
 enum plan_mount_extra {
 	PLAN_MOUNT_TMPCOPYUP = 1, /* copy what the image has at target into the new tmpfs */
 	PLAN_MOUNT_VOLATILE = 2,
-	PLAN_MOUNT_OPTIONAL = 4,       /* ENOENT/EPERM of the source is not an error (mqueue in odd kernels) */
-	PLAN_MOUNT_CREATE_FILE = 8,    /* a missing target is made as a file although the source cannot be asked */
-	PLAN_MOUNT_IDMAP = 16,         /* idmapped with the container's user namespace */
-	PLAN_MOUNT_LOWERS_IN_SLOT = 64, /* OVERLAY: slot is a directory; lowers are relative to it, and cloned from there */
+	PLAN_MOUNT_OPTIONAL = 4,    /* ENOENT/EPERM of the source is not an error (mqueue in odd kernels) */
+	PLAN_MOUNT_CREATE_FILE = 8, /* a missing target is made as a file although the source cannot be asked */
+	PLAN_MOUNT_IDMAP = 16,      /* idmapped with the container's user namespace */
+	PLAN_MOUNT_LOWERS_IN_SLOT = 64, /* OVERLAY: slot is a directory; lowers are relative to it, cloned from there */
 	PLAN_MOUNT_VOLUME_COPYUP = 32, /* a bound directory that is empty gets what the image has at target */
 };
 

@@ -277,8 +277,8 @@ int images_import(struct engine *en, int in_fd, const struct image_import_opts *
 	return say(e, "import %s %s %zu", o->repo, o->tag, o->changes->n);
 }
 
-int images_pull(struct engine *en, const char *from, const char *tag, const char *platform, const struct engine_registry *r,
-		const struct engine_progress *p, struct err *e)
+int images_pull(struct engine *en, const char *from, const char *tag, const char *platform,
+		const struct engine_registry *r, const struct engine_progress *p, struct err *e)
 {
 	if (streq(tag, "none"))
 		return err_set(e, ERR_NOT_FOUND, "manifest for %s:none not found", from);
@@ -286,8 +286,8 @@ int images_pull(struct engine *en, const char *from, const char *tag, const char
 	return say(e, "pull %s %s as %s", from, tag, r->auth ? r->auth->username : "-");
 }
 
-int images_push(struct engine *en, const char *name, const char *tag, const char *platform, const struct engine_registry *r,
-		const struct engine_progress *p, struct err *e)
+int images_push(struct engine *en, const char *name, const char *tag, const char *platform,
+		const struct engine_registry *r, const struct engine_progress *p, struct err *e)
 {
 	return say(e, "push %s %s", name, tag);
 }
@@ -300,13 +300,14 @@ int images_search(struct engine *en, const char *term, int64_t limit, const stru
 	return say(e, "search %s %lld", term, (long long)limit);
 }
 
-int distribution_inspect(struct engine *en, const char *name, const struct engine_registry *r, struct docker_distribution *ret,
-			 struct err *e)
+int distribution_inspect(struct engine *en, const char *name, const struct engine_registry *r,
+			 struct docker_distribution *ret, struct err *e)
 {
 	return say(e, "distribution %s", name);
 }
 
-int registry_login(struct engine *en, const struct docker_auth_config *a, struct docker_auth_response *ret, struct err *e)
+int registry_login(struct engine *en, const struct docker_auth_config *a, struct docker_auth_response *ret,
+		   struct err *e)
 {
 	return say(e, "login %s", a->username);
 }

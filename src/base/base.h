@@ -167,8 +167,9 @@ char *path_join(const char *a, const char *b);           /* one slash between; b
 char *path_clean(const char *p);                         /* lexical: "." ".." "//" removed, as Go's path.Clean */
 void hex_encode(const void *bytes, size_t n, char *ret); /* 2n+1 bytes */
 char *base64_encode(const void *bytes, size_t n);        /* the standard alphabet, padded */
-int base64_decode(const char *s, size_t n, struct strb *ret); /* appends; both alphabets, with or without padding; -EINVAL */
-bool hex_valid(const char *s, size_t n);                 /* exactly n lower-case hex digits, then anything */
+/* appends; both alphabets, with or without padding; -EINVAL */
+int base64_decode(const char *s, size_t n, struct strb *ret);
+bool hex_valid(const char *s, size_t n); /* exactly n lower-case hex digits, then anything */
 
 /* ---- numbers and time ---- */
 int random_bytes(void *p, size_t n);

@@ -169,5 +169,5 @@ void execs_forget_unstarted(struct engine *en, const char *container_id);
 void execs_ended(struct engine *en, const char *container_id, int code); /* those that still ran */
 void container_exec_ids(struct container *c, struct strv *ret);          /* running ones */
 
-void container_event(struct container *c, const char *action, const struct strmap *more); /* more may be NULL */
+void container_event(struct container *c, const char *action, const struct strmap *more);        /* more may be NULL */
 void container_event_locked(struct container *c, const char *action, const struct strmap *more); /* its lock is held */

@@ -474,7 +474,7 @@ static void test_a_layers_archive_comes_back(void **state)
 struct download {
 	struct store_partial *p;
 	const struct strb *bytes;
-	size_t upto;
+	size_t until;
 	int end;
 };
 
@@ -482,8 +482,8 @@ static void *downloads(void *arg)
 {
 	struct download *d = arg;
 
-	for (size_t at = (size_t)store_partial_have(d->p); at < d->upto;) {
-		size_t n = MIN((size_t)700, d->upto - at);
+	for (size_t at = (size_t)store_partial_have(d->p); at < d->until;) {
+		size_t n = MIN((size_t)700, d->until - at);
 
 		(void)usleep(300);
 		if (fd_write_all(store_partial_fd(d->p), d->bytes->s + at, n) < 0)
@@ -500,10 +500,10 @@ static void saw(void *ctx, int64_t done)
 	*(int64_t *)ctx = done;
 }
 
-static int follow(struct fixture *f, const struct strb *b, const char *digest, size_t upto, int end,
+static int follow(struct fixture *f, const struct strb *b, const char *digest, size_t until, int end,
 		  struct store_stage **ret, int64_t *seen, struct err *e)
 {
-	struct download d = { .bytes = b, .upto = upto, .end = end };
+	struct download d = { .bytes = b, .until = until, .end = end };
 	pthread_t t;
 	int r;
 

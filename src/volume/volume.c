@@ -291,7 +291,8 @@ static int put_aside(struct volumes *v, const char *name, const char *going, str
 		(void)dir_remove(v->root_fd, going);
 	if (r == 0 && renameat(v->root_fd, name, v->root_fd, going) < 0 && errno != ENOENT)
 		r = -errno;
-	if (r == 0) /* else power could take the record and leave the folder in its place, for the next volume of that name */
+	/* else power could take the record and leave the folder in its place, for the next volume of that name */
+	if (r == 0)
 		r = sync_folder(v->root_fd, ".");
 	return r < 0 ? err_sys(e, r, "removing volume %s", name) : 0;
 }

@@ -18,7 +18,8 @@ struct verb {
 	const char *name;
 	uint16_t request, answer;
 	int (*run)(struct job *j, struct err *e);
-	int (*prepare)(struct job *j, struct err *e); /* before the sandbox closes: finds the target. NULL = it was given */
+	/* before the sandbox closes: finds the target. NULL = it was given */
+	int (*prepare)(struct job *j, struct err *e);
 };
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
 void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */

@@ -211,7 +211,11 @@ static int disk_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 int main(int argc, char **argv)
 {
 	static const struct fuse_operations ops = {
-		.getattr = disk_getattr, .open = disk_open, .read = disk_read, .write = disk_write, .fsync = disk_fsync,
+		.getattr = disk_getattr,
+		.open = disk_open,
+		.read = disk_read,
+		.write = disk_write,
+		.fsync = disk_fsync,
 	};
 	char name[] = "powerdisk", fsname[] = "-ofsname=powerdisk";
 	struct fuse_args args = FUSE_ARGS_INIT(2, ((char *[]){ name, fsname, NULL }));
