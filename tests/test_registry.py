@@ -1,5 +1,4 @@
 """Images between a registry and the engine: Debian's docker-registry, Docker's client and hoy."""
-import gzip
 import json
 import os
 
@@ -8,7 +7,7 @@ import pytest
 from harness import engine as engines
 from harness.cli import Cli
 from harness.images import BUSYBOX, tar_of
-from harness.registry import Registry, put_image
+from harness.registry import Registry, gzipped
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +151,7 @@ def test_kept_blobs_are_pushed_as_they_came(new_engine, tmp_path, name):
     first, second = Registry(engine), Registry(engine)
     cli = Cli("docker", engine.host, str(tmp_path))
     ref = f"{first.host}/{name}/box:1"
-    digest = put_image(engine, first, f"{name}/box", "1", gzip.compress(tar_of(("f", dict(data=os.urandom(50000)))), 9))
+    digest = first.put_image(f"{name}/box", "1", gzipped(tar_of(("f", dict(data=os.urandom(50000)))), 9), schema="docker")["layers"][0]["digest"]
     cli("pull", ref)
     assert os.listdir(f"{engine.folder}/data/blobs/sha256") == [digest[7:]] and not os.listdir(f"{engine.folder}/data/partial")
     cli("tag", ref, f"{second.host}/{name}/box:1")
