@@ -97,6 +97,8 @@ int act_cgroup_pids(const char *path, struct act_pids *ret); /* all processes, b
 /* Of the processes in our own cgroup (the one a service manager has put us into) those that are wanted move to `to`, made when missing.
  * Their number; 0 where we are in nobody's cgroup. Costs as much as a migration does: not for every start of a container. */
 int act_cgroup_leave_home(const char *to, bool (*wanted)(void *ctx, pid_t pid), void *ctx);
+/* A directory descriptor of the cgroup in the hierarchy of one controller ("memory"; the only one there is on v2); the caller's. */
+int act_cgroup_dir(const char *controller, const char *path);
 int act_cgroup_oom_fd(const char *path, int *ret_fd); /* poll it readable, then ask act_cgroup_oom_count */
 int64_t act_cgroup_oom_count(const char *path); /* processes of it the kernel's OOM killer ended; 0 where unknown */
 

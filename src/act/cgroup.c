@@ -442,3 +442,11 @@ int64_t act_cgroup_oom_count(const char *path)
 {
 	return cg_path_check(path, NULL) < 0 ? 0 : ops()->oom_count(cg_host(), path);
 }
+
+int act_cgroup_dir(const char *controller, const char *path)
+{
+	const struct cg_host *h = cg_host();
+	const struct cg_tree *t = h->version == ACT_CGROUP_V1 ? cg_find(h, controller) : h->n ? &h->tree[0] : NULL;
+
+	return t ? cg_open(t, path) : -ENOENT;
+}

@@ -20,7 +20,7 @@ static const struct route routes[] = {
 	{ "GET",    "/containers/{name}/logs",       api_containers_logs },
 	{ "GET",    "/containers/{name}/changes",    NULL },
 	{ "GET",    "/containers/{name}/export",     api_container_export },
-	{ "GET",    "/containers/{name}/stats",      NULL },
+	{ "GET",    "/containers/{name}/stats",      api_containers_stats },
 	{ "GET",    "/containers/{name}/attach/ws",  NULL },
 	{ "HEAD",   "/containers/{name}/archive",    NULL },
 	{ "GET",    "/containers/{name}/archive",    NULL },

@@ -237,6 +237,12 @@ int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 	return say(e, "rmi %s", ref);
 }
 
+int container_stats(struct engine *en, const char *ref, struct docker_stats *ret, struct err *e)
+{
+	ret->id = xstrdup(ref);
+	return say(e, "stats %s", ref);
+}
+
 int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_platform *platform,
 		const struct engine_progress *p, struct err *e)
 {

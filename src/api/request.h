@@ -76,6 +76,7 @@ handler api_containers_list, api_containers_create, api_containers_inspect, api_
 	api_containers_start, api_containers_stop, api_containers_restart, api_containers_kill, api_containers_pause,
 	api_containers_unpause, api_containers_wait, api_containers_rename, api_containers_remove,
 	api_containers_resize, api_containers_update, api_containers_attach, api_containers_prune;
+handler api_containers_stats;
 handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
 	api_image_create, api_image_save, api_images_save, api_container_export, api_commit;

@@ -83,6 +83,9 @@ struct docker_container_summary;
 int container_create(struct engine *en, const char *name, const char *platform,
 		     const struct docker_container_create_request *req, struct docker_container_create_response *ret,
 		     struct err *e);
+struct docker_stats;
+/* One sample; of a container that does not run only its id and name. */
+int container_stats(struct engine *en, const char *ref, struct docker_stats *ret, struct err *e);
 int container_start(struct engine *en, const char *ref, struct err *e); /* ERR_NOT_MODIFIED when it runs already */
 #define STOP_TIMEOUT_DEFAULT INT64_MIN
 int container_stop(struct engine *en, const char *ref, const char *signal, int64_t timeout_s,

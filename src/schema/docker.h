@@ -5,4 +5,5 @@
 #include "schema/docker_image.h"
 #include "schema/docker_network.h"
 #include "schema/docker_registry.h"
+#include "schema/docker_stats.h"
 #include "schema/docker_system.h"
