@@ -139,6 +139,7 @@ struct strmap {
 void strmap_done(struct strmap *m);
 void strmap_set(struct strmap *m, const char *k, const char *v); /* copies both */
 const char *strmap_get(const struct strmap *m, const char *k);   /* NULL where absent */
+bool strmap_has(const struct strmap *m, const char *want);       /* "k" or "k=v" */
 void strmap_copy(struct strmap *to, const struct strmap *from);
 
 /* Typed vector by hand: struct { T *v; size_t n; }. VEC_ADD returns a pointer to a new zeroed element. */
@@ -180,6 +181,9 @@ int64_t time_mono_ns(void); /* CLOCK_BOOTTIME */
 void time_format(int64_t ns, char ret[TIME_TEXT_MAX]);       /* RFC 3339 nano, UTC, as Go: trailing zeros dropped */
 void time_format_fixed(int64_t ns, char ret[TIME_TEXT_MAX]); /* the same with nine digits always (docker logs -t) */
 int time_parse(const char *s, int64_t *ret_ns);              /* RFC 3339 with zone; -EINVAL */
+/* "1h2.5s" and "1.5g" (powers of 1024); -EINVAL, -ERANGE. ret_at (may be NULL) is set, on failure too, to where reading ended. */
+int duration_parse(const char *s, int64_t *ret_ns, const char **ret_at);
+int bytes_parse(const char *s, int64_t *ret, const char **ret_at);
 
 /* ---- files; all relative to a directory descriptor (AT_FDCWD where there is none) ---- */
 int fd_write_all(int fd, const void *p, size_t n);

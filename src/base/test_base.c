@@ -84,6 +84,71 @@ static void test_path_clean_is_lexical(void **state UNUSED)
 	}
 }
 
+static void test_durations_are_go_s(void **state UNUSED)
+{
+	static const struct {
+		const char *text;
+		int64_t ns;
+	} good[] = { { "1h2m3.5s", 3723500000000 }, { "-1.5ms", -1500000 }, { "0", 0 }, { "+1us", 1000 },
+		     { "1\xc2\xb5s", 1000 },        { ".5s", 500000000 } };
+	static const struct {
+		const char *text;
+		size_t at;
+		int r;
+	} bad[] = { { "", 0, -EINVAL },     { "5", 1, -EINVAL },       { "1x", 1, -EINVAL },
+		    { "1h.s", 2, -EINVAL }, { "1.2.3s", 0, -EINVAL },  { "1h 2m", 1, -EINVAL },
+		    { "9e5s", 1, -EINVAL }, { "9999999h", 8, -ERANGE } };
+	const char *at = NULL;
+	int64_t ns = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(duration_parse(good[i].text, &ns, NULL), 0);
+		assert_int_equal(ns, good[i].ns);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(duration_parse(bad[i].text, &ns, &at), bad[i].r);
+		assert_int_equal(at - bad[i].text, bad[i].at);
+	}
+}
+
+static void test_bytes_count_in_powers_of_1024(void **state UNUSED)
+{
+	static const struct {
+		const char *text;
+		int64_t n;
+	} good[] = { { "7", 7 },       { "64m", 64 << 20 }, { "1.5GiB", 3LL << 29 },
+		     { "2 kb", 2048 }, { "10B", 10 },       { "1P", 1LL << 50 } };
+	static const struct {
+		const char *text;
+		size_t at;
+		int r;
+	} bad[] = { { "", 0, -EINVAL },       { "-1", 0, -EINVAL },  { "m", 0, -EINVAL },    { "1xb", 1, -EINVAL },
+		    { "1.2.3m", 0, -EINVAL }, { "1mx", 1, -EINVAL }, { "9999p", 4, -ERANGE } };
+	const char *at = NULL;
+	int64_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		assert_int_equal(bytes_parse(good[i].text, &n, NULL), 0);
+		assert_int_equal(n, good[i].n);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(bytes_parse(bad[i].text, &n, &at), bad[i].r);
+		assert_int_equal(at - bad[i].text, bad[i].at);
+	}
+}
+
+static void test_strmap_has_a_key_or_a_pair(void **state UNUSED)
+{
+	AUTO_STRMAP struct strmap m = { 0 };
+
+	strmap_set(&m, "k", "v=w");
+	assert_true(strmap_has(&m, "k"));
+	assert_true(strmap_has(&m, "k=v=w"));
+	assert_false(strmap_has(&m, "k=v"));
+	assert_false(strmap_has(&m, "k="));
+	assert_false(strmap_has(&m, "other"));
+}
+
 static void test_time_round_trip(void **state UNUSED)
 {
 	char text[TIME_TEXT_MAX];
@@ -263,6 +328,9 @@ int main(void)
 		cmocka_unit_test(test_vec_add_keeps_elements),
 		cmocka_unit_test(test_path_clean_is_lexical),
 		cmocka_unit_test(test_time_round_trip),
+		cmocka_unit_test(test_durations_are_go_s),
+		cmocka_unit_test(test_bytes_count_in_powers_of_1024),
+		cmocka_unit_test(test_strmap_has_a_key_or_a_pair),
 		cmocka_unit_test(test_numbers_refuse_what_is_not_a_number),
 		cmocka_unit_test(test_file_replace_and_read),
 		cmocka_unit_test(test_dir_remove_takes_trees_deeper_than_descriptors_and_paths),

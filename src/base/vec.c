@@ -168,6 +168,15 @@ const char *strmap_get(const struct strmap *m, const char *k)
 	return e ? e->v : NULL;
 }
 
+bool strmap_has(const struct strmap *m, const char *want)
+{
+	const char *eq = strchr(want, '=');
+	AUTO_FREE char *key = eq ? xstrndup(want, (size_t)(eq - want)) : NULL;
+	const char *v = strmap_get(m, eq ? key : want);
+
+	return v && (!eq || streq(v, eq + 1));
+}
+
 void strmap_copy(struct strmap *to, const struct strmap *from)
 {
 	struct strmap copy = { 0 };

@@ -49,92 +49,33 @@ int go_parse_uint(const char *s, int bits, int64_t *ret, struct err *e)
 	return 0;
 }
 
-/* One "1.5h"-like piece; returns its length or a negative errno. */
-static int duration_piece(const char *s, const char *whole, long double *ret_ns, struct err *e)
-{
-	static const struct {
-		const char *unit;
-		long double ns;
-	} units[] = { { "ns", 1 },   { "us", 1e3L }, { "\xc2\xb5s", 1e3L }, { "ms", 1e6L },
-		      { "s", 1e9L }, { "m", 60e9L }, { "h", 3600e9L } };
-	size_t digits = strspn(s, "0123456789."), len;
-	long double v;
-
-	if (digits == 0 || (digits == 1 && *s == '.') || digits > 40)
-		return err_set(e, ERR_INVALID, "time: invalid duration \"%s\"", whole);
-	v = strtold(s, NULL);
-	s += digits;
-	len = strcspn(s, "0123456789.");
-	if (len == 0)
-		return err_set(e, ERR_INVALID, "time: missing unit in duration \"%s\"", whole);
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		if (strlen(units[i].unit) == len && memcmp(units[i].unit, s, len) == 0) {
-			*ret_ns = v * units[i].ns;
-			return (int)(digits + len);
-		}
-	}
-	return err_set(e, ERR_INVALID, "time: unknown unit \"%.*s\" in duration \"%s\"", (int)len, s, whole);
-}
-
 int go_parse_duration(const char *s, int64_t *ret_ns, struct err *e)
 {
-	const char *p = s;
-	bool negative = *p == '-';
-	long double sum = 0;
+	const char *at = s;
+	int r = duration_parse(s, ret_ns, &at);
 
-	if (*p == '-' || *p == '+')
-		p++;
-	if (streq(p, "0")) {
-		*ret_ns = 0;
-		return 0;
+	if (r == -EINVAL && at > s && (isdigit((unsigned char)at[-1]) || at[-1] == '.')) { /* a number stands there */
+		int len = (int)strcspn(at, "0123456789.");
+
+		if (len == 0)
+			return err_set(e, ERR_INVALID, "time: missing unit in duration \"%s\"", s);
+		return err_set(e, ERR_INVALID, "time: unknown unit \"%.*s\" in duration \"%s\"", len, at, s);
 	}
-	do {
-		long double piece = 0;
-		int used = duration_piece(p, s, &piece, e);
-
-		if (used < 0)
-			return used;
-		sum += piece;
-		if (sum > 9.2e18L)
-			return err_set(e, ERR_INVALID, "time: invalid duration \"%s\"", s);
-		p += used;
-	} while (*p);
-	*ret_ns = (int64_t)(negative ? -sum : sum);
-	return 0;
+	return r < 0 ? err_set(e, ERR_INVALID, "time: invalid duration \"%s\"", s) : 0;
 }
 
-/* go-units' RAMInBytes: a number, an optional space, k m g t p with an optional i, an optional b. */
 int parse_bytes(const char *s, int64_t *ret, struct err *e)
 {
-	static const char letters[] = "kmgtp";
-	size_t digits = strspn(s, "0123456789.");
-	const char *p = s + digits, *letter;
-	double v;
+	const char *at = s;
 
 	if (streq(s, "-1")) { /* --memory-swap=-1 */
 		*ret = -1;
 		return 0;
 	}
-	if (digits == 0 || *s == '.' || strspn(s, ".") > 0 || digits > 30)
-		return err_set(e, ERR_INVALID, "invalid size: '%s'", s);
-	v = strtod(s, NULL);
-	if (*p == ' ')
-		p++;
-	letter = *p ? strchr(letters, tolower((unsigned char)*p)) : NULL;
-	if (letter) {
-		v *= pow(1024, (double)(letter - letters + 1));
-		p++;
-		if (*p == 'i' || *p == 'I')
-			p++;
-	}
-	if (*p == 'b' || *p == 'B')
-		p++;
-	if (*p || v >= 9.2e18)
-		return err_set(e, ERR_INVALID,
-			       *p && digits && p == s + digits ? "invalid suffix: '%s'" : "invalid size: '%s'",
-			       *p && p == s + digits ? p : s);
-	*ret = (int64_t)v;
-	return 0;
+	if (bytes_parse(s, ret, &at) == 0)
+		return 0;
+	return *at && at > s ? err_set(e, ERR_INVALID, "invalid suffix: '%s'", at)
+			     : err_set(e, ERR_INVALID, "invalid size: '%s'", s);
 }
 
 int parse_cpus(const char *s, int64_t *ret_nano, struct err *e)

@@ -213,7 +213,7 @@ static int run(const struct daemon_options *o, struct err *e)
 		.max_attempts = number(o->max_attempts),
 	};
 	c.mtu = number(o->mtu);
-	if (o->default_shm_size && engine_size_parse(o->default_shm_size, &c.default_shm_size) < 0)
+	if (o->default_shm_size && bytes_parse(o->default_shm_size, &c.default_shm_size, NULL) < 0)
 		return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--default-shm-size\" flag: invalid size",
 			       o->default_shm_size);
 	r = read_seccomp(o->seccomp_profile, &seccomp, e);

@@ -361,7 +361,7 @@ static int check_lists(const struct docker_host_config *h, struct err *e)
 		int64_t v = 0;
 
 		if (streq(kv->k, "max-size")) {
-			if (engine_size_parse(kv->v, &v) < 0 && !streq(kv->v, "-1"))
+			if (bytes_parse(kv->v, &v, NULL) < 0 && !streq(kv->v, "-1"))
 				return err_set(e, ERR_INVALID, "invalid value for 'max-size': invalid size: '%s'",
 					       kv->v);
 		} else if (streq(kv->k, "max-file")) {

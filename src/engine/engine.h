@@ -41,9 +41,8 @@ int engine_open(const struct engine_config *c, struct engine **ret, struct err *
 void engine_stop(
 	struct engine *
 		en); /* refuses new background work, waits for what runs; the process ends next. Nothing is freed: requests may be under way */
-int engine_size_parse(const char *s, int64_t *ret); /* "64m" */
-struct threads *engine_threads(struct engine *en);  /* lent: for whatever works on this engine */
-void engine_close(struct engine *en);               /* containers stay: their shims go on */
+struct threads *engine_threads(struct engine *en); /* lent: for whatever works on this engine */
+void engine_close(struct engine *en);              /* containers stay: their shims go on */
 
 /* ---- streams that leave the daemon ----
  * Attach, exec, logs and wait answer over a connection that a shim may take over. The engine decides first whether the request is good,

@@ -113,15 +113,6 @@ void events_free(struct events *ev)
 }
 
 /* Labels and names: "label=k" or "label=k=v" against attributes; the rest against id or the "name"/"image" attribute. */
-static bool has_label(const struct kept *k, const char *want)
-{
-	const char *eq = strchr(want, '=');
-	AUTO_FREE char *key = eq ? xstrndup(want, (size_t)(eq - want)) : xstrdup(want);
-	const char *v = strmap_get(&k->attributes, key);
-
-	return v && (!eq || streq(v, eq + 1));
-}
-
 static bool names_object(const struct kept *k, const char *type, const char *want)
 {
 	const char *name = strmap_get(&k->attributes, "name");
@@ -159,7 +150,7 @@ static bool value_matches(const struct kept *k, const char *key, const char *v)
 	if (streq(key, "event"))
 		return action_is(k, v);
 	if (streq(key, "label"))
-		return has_label(k, v);
+		return strmap_has(&k->attributes, v);
 	if (streq(key, "image"))
 		return image_of(k, v);
 	if (streq(key, "scope"))

@@ -291,7 +291,7 @@ static int configure(struct container *c, struct shim_link *l, struct err *e)
 	max_size = strmap_get(&c->rec.host.log_config.config, "max-size");
 	max_file = strmap_get(&c->rec.host.log_config.config, "max-file");
 	if (max_size)
-		(void)engine_size_parse(max_size, &size); /* checked at create */
+		(void)bytes_parse(max_size, &size, NULL); /* checked at create */
 	if (max_file)
 		(void)str_to_u32(max_file, 10, &files);
 	msg_put_u32(&b, flags);

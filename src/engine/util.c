@@ -1,78 +1,7 @@
 /* util.c - small parsers of Docker's own notations that several nouns need. */
 #include "engine/engine_private.h"
 
-#include <ctype.h>
-#include <math.h>
 #include <regex.h>
-
-int engine_size_parse(const char *s, int64_t *ret)
-{
-	static const char units[] = "bkmgtp";
-	char *end = NULL;
-	double v;
-	int power = 0;
-
-	if (str_empty(s) || !(isdigit((unsigned char)*s) || *s == '.'))
-		return -EINVAL;
-	errno = 0;
-	v = strtod(s, &end);
-	if (errno || end == s)
-		return -EINVAL;
-	while (*end == ' ')
-		end++;
-	if (*end) {
-		const char *u = strchr(units, tolower((unsigned char)*end));
-
-		if (!u)
-			return -EINVAL;
-		power = (int)(u - units);
-		end++;
-		if (power && (*end == 'i' || *end == 'I'))
-			end++;
-		if (power && (*end == 'b' || *end == 'B'))
-			end++;
-		if (*end)
-			return -EINVAL;
-	}
-	v *= pow(1024, power);
-	if (!(v >= 0 && v < 9.2e18))
-		return -ERANGE;
-	*ret = (int64_t)v;
-	return 0;
-}
-
-static int duration_parse(const char *s, int64_t *ret)
-{
-	static const struct {
-		const char *unit;
-		double ns;
-	} units[] = { { "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "m", 6e10 }, { "h", 3.6e12 } };
-	double total = 0;
-
-	if (str_empty(s))
-		return -EINVAL;
-	while (*s) {
-		char *end = NULL;
-		double v;
-		size_t n, i;
-
-		if (!isdigit((unsigned char)*s) && *s != '.')
-			return -EINVAL;
-		v = strtod(s, &end);
-		n = strcspn(end, "0123456789.");
-		for (i = 0; i < ARRAY_LEN(units); i++)
-			if (strlen(units[i].unit) == n && strncmp(units[i].unit, end, n) == 0)
-				break;
-		if (i == ARRAY_LEN(units))
-			return -EINVAL;
-		total += v * units[i].ns;
-		s = end + n;
-	}
-	if (total > 9e18)
-		return -ERANGE;
-	*ret = (int64_t)total;
-	return 0;
-}
 
 int engine_time_parse(const char *s, int64_t *ret_ns)
 {
@@ -91,7 +20,7 @@ int engine_time_parse(const char *s, int64_t *ret_ns)
 		*ret_ns = seconds * 1000000000 + frac;
 		return 0;
 	}
-	if (duration_parse(s, &ns) == 0) {
+	if (duration_parse(s, &ns, NULL) == 0) {
 		*ret_ns = time_now_ns() - ns;
 		return 0;
 	}
@@ -101,12 +30,7 @@ int engine_time_parse(const char *s, int64_t *ret_ns)
 bool engine_labels_match(const struct strmap *labels, const struct strv *wanted, bool has)
 {
 	for (size_t i = 0; wanted && i < wanted->n; i++) {
-		const char *eq = strchr(wanted->v[i], '=');
-		AUTO_FREE char *key = eq ? xstrndup(wanted->v[i], (size_t)(eq - wanted->v[i])) : xstrdup(wanted->v[i]);
-		const char *v = strmap_get(labels, key);
-		bool match = v && (!eq || streq(v, eq + 1));
-
-		if (match != has)
+		if (strmap_has(labels, wanted->v[i]) != has)
 			return false;
 	}
 	return true;

@@ -251,40 +251,6 @@ static int do_stopsignal(struct oci_config *c, const char *args, struct err *e)
 	return 0;
 }
 
-/* Go durations: 1h2m3.5s, 100ms */
-static int duration(const char *s, int64_t *ret)
-{
-	static const struct {
-		const char *unit;
-		int64_t ns;
-	} units[] = { { "ns", 1 },         { "us", 1000 },       { "ms", 1000000 },
-		      { "s", 1000000000 }, { "m", 60000000000 }, { "h", 3600000000000 } };
-	double sum = 0;
-
-	if (!*s)
-		return -EINVAL;
-	while (*s) {
-		size_t digits = strspn(s, "0123456789."), letters, i;
-		AUTO_FREE char *number = xstrndup(s, digits);
-		char *end = NULL;
-		double v = strtod(number, &end);
-
-		s += digits;
-		letters = strspn(s, "nusmh");
-		for (i = 0; i < ARRAY_LEN(units); i++)
-			if (strlen(units[i].unit) == letters && strncmp(units[i].unit, s, letters) == 0)
-				break;
-		if (!digits || *end || i == ARRAY_LEN(units))
-			return -EINVAL;
-		sum += v * (double)units[i].ns;
-		s += letters;
-	}
-	if (sum > 9e18)
-		return -ERANGE;
-	*ret = (int64_t)sum;
-	return 0;
-}
-
 static int health_option(struct oci_health *h, const char *word, struct err *e)
 {
 	const struct {
@@ -304,8 +270,9 @@ static int health_option(struct oci_health *h, const char *word, struct err *e)
 
 		if (!value)
 			continue;
-		if (options[i].count ? str_to_i64(value, options[i].to) < 0 || *options[i].to < 0
-				     : duration(value, options[i].to) < 0)
+		if ((options[i].count ? str_to_i64(value, options[i].to) : duration_parse(value, options[i].to, NULL)) <
+			    0 ||
+		    *options[i].to < 0)
 			return err_set(e, ERR_INVALID, "invalid HEALTHCHECK option: %s", word);
 		return 0;
 	}

@@ -1,5 +1,6 @@
 /* commit.c - docker commit: a container's changes become a layer on top of its image, its configuration the new image's. */
 #include "image/priv.h"
+#include "schema/platform.h"
 
 #define EMPTY_TAR "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef" /* 1024 zeros */
 
@@ -186,7 +187,7 @@ static void describe(struct image_committing *c, const char *diff_id, struct str
 	i.created = xstrdup(now);
 	i.author = xstrdup(c->author);
 	i.os = xstrdup(base ? base->os : "linux");
-	i.architecture = xstrdup(base ? base->architecture : arch_here());
+	i.architecture = xstrdup(base ? base->architecture : platform_arch());
 	i.variant = base ? xstrdup(base->variant) : NULL;
 	i.rootfs.type = xstrdup("layers");
 	if (base) {

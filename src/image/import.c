@@ -9,7 +9,7 @@ static int set_platform(const char *text, struct oci_image *i, struct err *e)
 
 	if (str_empty(text)) {
 		i->os = xstrdup("linux");
-		i->architecture = xstrdup(arch_here());
+		i->architecture = xstrdup(platform_arch());
 		return 0;
 	}
 	r = platform_parse(text, &p, e);

@@ -78,20 +78,10 @@ static void keep_matching(struct strv *names, const struct strv *patterns)
 			strv_remove(names, i);
 }
 
-/* "k" or "k=v" */
-static bool label_is(const struct strmap *labels, const char *want)
-{
-	const char *eq = strchr(want, '=');
-	AUTO_FREE char *key = eq ? xstrndup(want, (size_t)(eq - want)) : xstrdup(want);
-	const char *v = strmap_get(labels, key);
-
-	return v && (!eq || streq(v, eq + 1));
-}
-
 bool image_labels_match(const struct image *i, const struct strv *all)
 {
 	for (size_t k = 0; k < all->n; k++)
-		if (!label_is(&i->oci.config.labels, all->v[k]))
+		if (!strmap_has(&i->oci.config.labels, all->v[k]))
 			return false;
 	return true;
 }

@@ -1,6 +1,7 @@
 /* load.c - docker load. A worker turns the archive into numbered files; the documents among them are read here, and each layer
  * goes to another worker through the store. Nothing becomes visible before all of an image is in place. */
 #include "image/spool.h"
+#include "schema/platform.h"
 
 #include <fcntl.h>
 
@@ -330,7 +331,7 @@ static int read_manifest(struct load *l, const struct oci_descriptor *d, struct 
 static const struct oci_descriptor *choose(const struct load *l, const struct oci_manifest *index)
 {
 	bool any = !l->platform || str_empty(l->platform->os);
-	const char *os = any ? "linux" : l->platform->os, *arch = any ? arch_here() : l->platform->arch;
+	const char *os = any ? "linux" : l->platform->os, *arch = any ? platform_arch() : l->platform->arch;
 	const char *variant = any ? NULL : l->platform->variant;
 	const struct oci_descriptor *first = NULL;
 

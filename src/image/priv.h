@@ -47,7 +47,6 @@ int images_drop(struct images *t, const char *id, struct strv *gone_layers, stru
 
 bool image_fits(const struct image *i, const struct image_platform *p); /* NULL or "": any does */
 int name_for_tag(const char *repo, const char *tag, struct ref *ret, struct err *e);
-const char *arch_here(void); /* in Go's words: "amd64" */
 void tell(struct images *t, const char *action, const char *id, const char *name);
 void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
 

@@ -71,23 +71,6 @@ int image_read(const char *json, size_t n, struct image **ret, struct err *e)
 	return 0;
 }
 
-const char *arch_here(void)
-{
-#if defined(__x86_64__)
-	return "amd64";
-#elif defined(__aarch64__)
-	return "arm64";
-#elif defined(__arm__)
-	return "arm";
-#elif defined(__i386__)
-	return "386";
-#elif defined(__riscv)
-	return "riscv64";
-#else
-	return "unknown";
-#endif
-}
-
 /* ---- looking ---- */
 struct image *by_id(struct images *t, const char *id)
 {

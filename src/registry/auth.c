@@ -5,28 +5,10 @@
 #define TOKEN_MARGIN_S 10
 #define TOKEN_TEXT_MAX (1 << 20)
 
-char *base64(const void *p, size_t n)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *b = p;
-	AUTO_STRB struct strb out = STRB_INIT;
-
-	for (size_t i = 0; i < n; i += 3) {
-		uint32_t v = (uint32_t)b[i] << 16 | (i + 1 < n ? (uint32_t)b[i + 1] << 8 : 0) |
-			     (i + 2 < n ? b[i + 2] : 0);
-
-		strb_addc(&out, digits[v >> 18]);
-		strb_addc(&out, digits[v >> 12 & 63]);
-		strb_addc(&out, i + 1 < n ? digits[v >> 6 & 63] : '=');
-		strb_addc(&out, i + 2 < n ? digits[v & 63] : '=');
-	}
-	return strb_take(&out);
-}
-
 static char *basic(const char *user, const char *password)
 {
 	AUTO_FREE char *both = xasprintf("%s:%s", user, password ? password : "");
-	AUTO_FREE char *coded = base64(both, strlen(both));
+	AUTO_FREE char *coded = base64_encode(both, strlen(both));
 
 	return xasprintf("Basic %s", coded);
 }

@@ -216,7 +216,7 @@ int do_search(struct session *s, const char *term, uint32_t limit, struct strb *
 	http_header(&h, "X-Docker-Token: true");
 	if (!str_empty(s->username)) {
 		AUTO_FREE char *both = xasprintf("%s:%s", s->username, s->password ? s->password : "");
-		AUTO_FREE char *coded = base64(both, strlen(both));
+		AUTO_FREE char *coded = base64_encode(both, strlen(both));
 
 		password = xasprintf("Basic %s", coded);
 		h.authorization = password;

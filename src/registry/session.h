@@ -61,7 +61,6 @@ int authorization(struct session *s, struct endpoint *ep, const char *scopes, ch
 void token_forget(struct endpoint *ep, const char *scopes);
 int token_fetch(struct session *s, struct endpoint *ep, const struct challenge *c, const char *scopes, char **ret_token,
 		char **ret_refresh, int64_t *ret_lifetime_s, struct err *e);
-char *base64(const void *p, size_t n);
 static inline bool digest_ok(const char *s) /* the only algorithm there is */
 {
 	return strncmp(s, "sha256:", 7) == 0 && strlen(s) == 71 && hex_valid(s + 7, 64);

@@ -208,19 +208,6 @@ static void test_kinds_of_documents(void **state)
 	assert_int_equal(kind_of("text/plain", "{}"), DOC_OTHER);
 }
 
-static void test_base64(void **state)
-{
-	static const char *const pairs[][2] = {
-		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "\xff\xfe\xfd\xfc", "//79/A==" }
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
-		AUTO_FREE char *got = base64(pairs[i][0], strlen(pairs[i][0]));
-
-		assert_string_equal(got, pairs[i][1]);
-	}
-}
-
 /* ---- fibers ---- */
 static struct fiber_gate gate;
 static struct strb story;
@@ -273,7 +260,6 @@ int main(void)
 		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_loopback_and_named_hosts_are_insecure),
 		cmocka_unit_test(test_kinds_of_documents),
-		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_a_gate_lets_one_in_after_the_other),
 	};
 

@@ -52,7 +52,7 @@ void platform_normalise(struct oci_platform *p)
 		set(&p->variant, NULL);
 }
 
-static const char *arch_here(void)
+const char *platform_arch(void)
 {
 #if defined(__x86_64__)
 	return "amd64";
@@ -102,7 +102,7 @@ static const char *variant_here(void)
 void platform_here(struct oci_platform *ret)
 {
 	*ret = (struct oci_platform){ .os = xstrdup("linux"),
-				      .architecture = xstrdup(arch_here()),
+				      .architecture = xstrdup(platform_arch()),
 				      .variant = xstrdup(variant_here()) };
 }
 
