@@ -173,3 +173,23 @@ def test_a_container_keeps_its_image_when_the_tag_moves(cli, api, name, busybox_
     assert api.inspect(name)["Image"] == first_id
     cli("rm", "-f", name)
     cli("rmi", first_id)
+
+
+def test_df_and_prune_speak_to_dockers_client_and_ours(cli, api, name, remove_later):
+    for size in (5000, 6000):  # the first loses its name: dangling
+        answer = api.post("/images/create", tar_of(("f", dict(data=name.encode().ljust(size)))), headers={"Content-Type": "application/x-tar"}, fromSrc="-", repo="hoytest", tag=name,
+                          changes=f"LABEL l={name}")
+        assert answer.status == 200, answer.body
+    remove_later("hoytest:" + name)
+    listed = api.get("/images/json", filters={"label": [f"l={name}"]}, **{"shared-size": 1}).json
+    assert sorted(i["Size"] for i in listed) == [5000, 6000] and all(i["SharedSize"] == 0 for i in listed)
+    assert re.search(r"^Images +\d+ +\d+ +[\d.]+[kMG]?B +[\d.]+[kMG]?B", cli("system", "df").out, re.M)
+    assert re.search(rf"^hoytest +{name} .* 6kB +0B +6kB +0$", cli("system", "df", "-v").out, re.M)
+    tree = json.loads(cli("system", "df", "-v", "--format", "{{json .}}").out)
+    assert {i["UniqueSize"] for i in tree["Images"] if i["Tag"] == name} == {"6kB"}
+    out = cli("image", "prune", "-f", "--filter", f"label=l={name}").out
+    assert out.startswith("Deleted Images:\ndeleted: sha256:") and out.endswith("Total reclaimed space: 5kB\n")
+    out = cli("image", "prune", "-a", "-f", "--filter", f"label=l={name}", "--filter", "until=2000-01-01").out
+    assert out == "Total reclaimed space: 0B\n"
+    out = cli("image", "prune", "-a", "-f", "--filter", f"label=l={name}").out
+    assert f"untagged: hoytest:{name}" in out and out.endswith("Total reclaimed space: 6kB\n")

@@ -9,7 +9,7 @@ static const struct route routes[] = {
 	{ "GET",    "/version",                      api_get_version },
 	{ "GET",    "/info",                         api_get_info },
 	{ "GET",    "/events",                       api_get_events },
-	{ "GET",    "/system/df",                    NULL },
+	{ "GET",    "/system/df",                    api_get_df },
 	{ "POST",   "/auth",                         api_auth },
 
 	{ "GET",    "/containers/json",              api_containers_list },
@@ -49,7 +49,7 @@ static const struct route routes[] = {
 	{ "GET",    "/images/get",                   api_images_save },
 	{ "POST",   "/images/create",                api_image_create },
 	{ "POST",   "/images/load",                  api_image_load },
-	{ "POST",   "/images/prune",                 NULL },
+	{ "POST",   "/images/prune",                 api_image_prune },
 	{ "GET",    "/images/{name}/json",           api_image_inspect },
 	{ "GET",    "/images/{name}/history",        api_image_history },
 	{ "GET",    "/images/{name}/get",            api_image_save },

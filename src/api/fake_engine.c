@@ -229,6 +229,28 @@ int images_tag(struct engine *en, const char *ref, const char *repo, const char 
 	return say(e, "tag %s %s %s", ref, repo, tag);
 }
 
+int images_prune(struct engine *en, const struct engine_filters *f, struct docker_image_delete_item **ret_v,
+		 size_t *ret_n, int64_t *ret_bytes, struct err *e)
+{
+	int r = say(e, "image prune");
+
+	say_filters(f);
+	*ret_v = NULL;
+	*ret_n = 0;
+	*ret_bytes = 7;
+	return r;
+}
+
+int engine_df(struct engine *en, unsigned what, struct engine_df *ret, struct err *e)
+{
+	ret->layers_size = 42;
+	return say(e, "df %u", what);
+}
+
+void engine_df_done(struct engine_df *d UNUSED)
+{
+}
+
 int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 		  struct docker_image_delete_item **ret_v, size_t *ret_n, struct err *e)
 {

@@ -103,6 +103,26 @@ int api_image_remove(struct request *q, struct err *e)
 	return r < 0 ? r : api_reply_list(q, &docker_image_delete_item_type, v, n);
 }
 
+int api_image_prune(struct request *q, struct err *e)
+{
+	AUTO_FILTERS struct engine_filters filters = { 0 };
+	struct docker_images_pruned gone = { 0 };
+	struct docker_image_delete_item *v = NULL;
+	size_t n = 0;
+	int r = api_q_filters(q, &filters, e);
+
+	if (r == 0)
+		r = images_prune(q->engine, &filters, &v, &n, &gone.space_reclaimed, e);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		*VEC_ADD(&gone.deleted) = v[i]; /* they move */
+	free(v);
+	r = api_reply_obj(q, 200, &docker_images_pruned_type, &gone);
+	json_done(&docker_images_pruned_type, &gone);
+	return r;
+}
+
 /* ---- bodies that become images ---- */
 #define FEED_GRACE_S 2
 struct feed {

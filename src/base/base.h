@@ -197,6 +197,7 @@ int file_replace(int dir, const char *path, const void *p, size_t n,
 int dir_make(int dir, const char *path, mode_t mode); /* mkdir -p */
 int dir_remove(int dir,
 	       const char *path); /* rm -r of any depth; follows no link, enters no mount; leaves what it cannot */
+int tree_bytes(int dir, const char *path, int64_t *ret); /* bytes of regular files in it and below, as Docker counts */
 int dir_list(int dir, const char *path, struct strv *ret);            /* names in it, sorted, without . and .. */
 int dir_open(int dir, const char *path);                              /* O_PATH-less directory fd, CLOEXEC */
 int open_in_root(int root, const char *path, int flags, mode_t mode); /* openat2 RESOLVE_IN_ROOT|NO_MAGICLINKS */

@@ -1,11 +1,8 @@
 /* cmd_image.c - images: list, history, tag, remove, prune. Archives are in cmd_archive.c. */
 #include "cli/command.h"
 #include "cli/human.h"
-#include "cli/listing.h"
+#include "cli/rows.h"
 
-#define IMAGE_HEADERS \
-	"ID=IMAGE ID,Repository=REPOSITORY,Tag=TAG,Digest=DIGEST,CreatedSince=CREATED,CreatedAt=CREATED AT,Size=SIZE," \
-	"Containers=CONTAINERS,VirtualSize=SIZE,SharedSize=SHARED SIZE,UniqueSize=UNIQUE SIZE"
 #define IMAGE_TABLE \
 	"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{if .CreatedSince }}{{.CreatedSince}}{{else}}N/A{{end}}\t{{.Size}}"
 #define IMAGE_TABLE_DIGESTS \
@@ -23,12 +20,13 @@ static char *local_date(int64_t seconds)
 	return xstrdup(text);
 }
 
-static void image_row(struct listing *l, const struct jval *image, const char *repo, const char *tag,
-		      const char *digest, bool full)
+void image_row(struct listing *l, const struct jval *image, const char *repo, const char *tag, const char *digest,
+	       bool full)
 {
 	struct strmap *cells = listing_add(l);
 	const char *id = jval_str(jval_get(image, "Id"));
 	int64_t created = jval_int(jval_get(image, "Created")), users = jval_int(jval_get(image, "Containers"));
+	int64_t shared = jval_get(image, "SharedSize") ? jval_int(jval_get(image, "SharedSize")) : -1;
 	double size = (double)jval_int(jval_get(image, "Size"));
 	char brief[13];
 
@@ -41,10 +39,10 @@ static void image_row(struct listing *l, const struct jval *image, const char *r
 	strmap_set(cells, "Digest", digest);
 	strmap_set(cells, "ID", full ? id : short_id(id, brief));
 	strmap_set(cells, "Repository", repo);
-	strmap_set(cells, "SharedSize", "N/A");
+	cell_take(cells, "SharedSize", shared >= 0 ? human_size((double)shared, 4) : xstrdup("N/A"));
 	cell_take(cells, "Size", human_size(size, 3));
 	strmap_set(cells, "Tag", tag);
-	strmap_set(cells, "UniqueSize", "N/A");
+	cell_take(cells, "UniqueSize", shared >= 0 ? human_size(size - (double)shared, 4) : xstrdup("N/A"));
 	cell_take(cells, "VirtualSize", human_size(size, 4));
 }
 
@@ -81,6 +79,24 @@ static void image_rows(struct listing *l, const struct jval *image, bool digests
 		image_row(l, image, "<none>", "<none>", "<none>", full);
 }
 
+/* As many lines as the table has. */
+static void print_ids(const struct jval *list, bool full)
+{
+	for (size_t i = 0; i < jval_len(list); i++) {
+		const struct jval *image = jval_at(list, i), *tags = jval_get(image, "RepoTags");
+		const char *id = jval_str(jval_get(image, "Id"));
+		size_t names = jval_len(tags);
+		char brief[13];
+
+		if (names == 1 && streq(jval_str(jval_at(tags, 0)), "<none>:<none>"))
+			names = 0;
+		if (!names)
+			names = MAX(jval_len(jval_get(image, "RepoDigests")), (size_t)1);
+		while (names--)
+			(void)printf("%s\n", full ? id : short_id(id, brief));
+	}
+}
+
 int cmd_images(struct cli *c)
 {
 	const char *format = opt_str(c->o, "format");
@@ -105,12 +121,11 @@ int cmd_images(struct cli *c)
 	r = cli_get(c, strb_str(&path), &list, &e);
 	if (r < 0)
 		return cli_report(&e);
-	for (size_t i = 0; i < jval_len(list); i++)
-		image_rows(&l, jval_at(list, i), digests, full);
 	if (opt_bool(c->o, "quiet") && (!*format || streq(format, "table"))) {
-		for (size_t i = 0; i < l.rows.n; i++)
-			(void)printf("%s\n", strmap_get(&l.rows.v[i].cells, "ID"));
+		print_ids(list, full);
 	} else {
+		for (size_t i = 0; i < jval_len(list); i++)
+			image_rows(&l, jval_at(list, i), digests, full);
 		r = listing_print(&l, format, opt_bool(c->o, "digests") ? IMAGE_TABLE_DIGESTS : IMAGE_TABLE, &e);
 	}
 	jval_free(list);

@@ -2,7 +2,7 @@
 #include "cli/command.h"
 #include "cli/human.h"
 #include "cli/jw.h"
-#include "cli/listing.h"
+#include "cli/rows.h"
 
 static int fetch_list(struct cli *c, const char *base, struct jval **ret, struct err *e)
 {
@@ -77,11 +77,28 @@ int cmd_network_ls(struct cli *c)
 	return status;
 }
 
+void volume_row(struct listing *l, const struct jval *v)
+{
+	static const char *const unknown[] = { "Availability", "Group", "Links", "Size", "Status" };
+	const struct jval *usage = jval_get(v, "UsageData");
+	struct strmap *cells = listing_add(l);
+
+	for (size_t k = 0; k < ARRAY_LEN(unknown); k++)
+		strmap_set(cells, unknown[k], "N/A");
+	if (jval_get(usage, "RefCount"))
+		cell_setf(cells, "Links", "%lld", (long long)jval_int(jval_get(usage, "RefCount")));
+	if (jval_get(usage, "Size") && jval_int(jval_get(usage, "Size")) >= 0)
+		cell_take(cells, "Size", human_size((double)jval_int(jval_get(usage, "Size")), 4));
+	strmap_set(cells, "Driver", jval_str(jval_get(v, "Driver")));
+	strmap_set(cells, "Mountpoint", jval_str(jval_get(v, "Mountpoint")));
+	strmap_set(cells, "Name", jval_str(jval_get(v, "Name")));
+	strmap_set(cells, "Scope", jval_str(jval_get(v, "Scope")));
+	listing_labels(l, jval_get(v, "Labels"));
+}
+
 int cmd_volume_ls(struct cli *c)
 {
-	AUTO_LISTING struct listing l = { .headers = "Driver=DRIVER,Name=VOLUME NAME,Scope=SCOPE,Mountpoint=MOUNTPOINT,"
-						     "Labels=LABELS,Links=LINKS,Size=SIZE,Availability=AVAILABILITY,"
-						     "Group=GROUP,Status=STATUS" };
+	AUTO_LISTING struct listing l = { .headers = VOLUME_HEADERS };
 	struct jval *answer = NULL;
 	const struct jval *list;
 	struct err e = ERR_INIT;
@@ -90,19 +107,8 @@ int cmd_volume_ls(struct cli *c)
 	if (fetch_list(c, "/volumes", &answer, &e) < 0)
 		return cli_report(&e);
 	list = jval_get(answer, "Volumes");
-	for (size_t i = 0; i < jval_len(list); i++) {
-		static const char *const unknown[] = { "Availability", "Group", "Links", "Size", "Status" };
-		const struct jval *v = jval_at(list, i);
-		struct strmap *cells = listing_add(&l);
-
-		for (size_t k = 0; k < ARRAY_LEN(unknown); k++)
-			strmap_set(cells, unknown[k], "N/A");
-		strmap_set(cells, "Driver", jval_str(jval_get(v, "Driver")));
-		strmap_set(cells, "Mountpoint", jval_str(jval_get(v, "Mountpoint")));
-		strmap_set(cells, "Name", jval_str(jval_get(v, "Name")));
-		strmap_set(cells, "Scope", jval_str(jval_get(v, "Scope")));
-		listing_labels(&l, jval_get(v, "Labels"));
-	}
+	for (size_t i = 0; i < jval_len(list); i++)
+		volume_row(&l, jval_at(list, i));
 	status = finish(c, &l, "Name", "{{.Driver}}\t{{.Name}}");
 	jval_free(answer);
 	return status;

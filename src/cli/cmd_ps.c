@@ -1,15 +1,10 @@
 /* cmd_ps.c - ps / container ls. */
 #include "cli/command.h"
 #include "cli/human.h"
-#include "cli/listing.h"
 #include "cli/ports_text.h"
+#include "cli/rows.h"
 
 #define PS_TABLE "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
-#define PS_HEADERS \
-	"ID=CONTAINER ID,Image=IMAGE,Command=COMMAND,CreatedAt=CREATED " \
-	"AT,RunningFor=CREATED,Status=STATUS,State=STATE," \
-	"Ports=PORTS,Names=NAMES,Size=SIZE,Labels=LABELS,Mounts=MOUNTS,LocalVolumes=LOCAL VOLUMES,Networks=NETWORKS"
-
 static char *names_text(const struct jval *names, bool all)
 {
 	struct strb b = STRB_INIT;
@@ -119,7 +114,7 @@ static char *created_at(int64_t seconds)
 	return xstrdup(text);
 }
 
-static void row(struct listing *l, const struct jval *c, bool full)
+void container_row(struct listing *l, const struct jval *c, bool full)
 {
 	struct strmap *cells = listing_add(l);
 	const char *id = jval_str(jval_get(c, "Id"));
@@ -184,7 +179,7 @@ int cmd_ps(struct cli *c)
 		print_ids(list, full);
 	} else {
 		for (size_t i = 0; i < jval_len(list); i++)
-			row(&l, jval_at(list, i), full);
+			container_row(&l, jval_at(list, i), full);
 		r = listing_print(&l, format, opt_bool(c->o, "size") ? PS_TABLE "\t{{.Size}}" : PS_TABLE, &e);
 	}
 	jval_free(list);

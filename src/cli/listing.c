@@ -83,6 +83,20 @@ static char *row_json(const struct strmap *cells)
 	return strb_take(&b);
 }
 
+char *listing_json(const struct listing *l)
+{
+	struct strb b = STRB_INIT;
+
+	strb_addc(&b, '[');
+	for (size_t i = 0; i < l->rows.n; i++) {
+		AUTO_FREE char *row = row_json(&l->rows.v[i].cells);
+
+		strb_addf(&b, "%s%s", i ? "," : "", row);
+	}
+	strb_addc(&b, ']');
+	return strb_take(&b);
+}
+
 static char *row_method(void *user, const char *name, const char *argument)
 {
 	const struct listing_row *row = user;
@@ -108,16 +122,31 @@ static char *header_method(void *user, const char *name, const char *argument)
 	return text;
 }
 
-static int render(const struct tmpl *t, const struct strmap *cells, tmpl_method *method, void *user, struct strb *out,
+static const char *cell_text(void *user, const char *name)
+{
+	const char *text = strmap_get(&((const struct listing_row *)user)->cells, name);
+
+	return text && streq(name, "Platform") && !*text ? NULL : text;
+}
+
+static int render(const struct tmpl *t, const struct listing_row *row, tmpl_method *method, struct strb *out,
 		  struct err *e)
 {
-	AUTO_FREE char *json = row_json(cells);
+	void *user = (void *)(uintptr_t)row;
+	AUTO_FREE char *json = NULL;
 	struct jval *tree = NULL;
-	int r = jval_parse(json, strlen(json), &json_limits_default, &tree, e);
+	size_t mark = out->len;
+	int r = tmpl_is_plain(t) ? tmpl_run(t, &(struct tmpl_env){ .user = user, .cell = cell_text }, out, NULL)
+				 : -EAGAIN;
 
-	if (r >= 0)
-		r = tmpl_run(t, &(struct tmpl_env){ .root = tree, .method = method, .user = user }, out, e);
-	jval_free(tree);
+	if (r < 0) { /* the long way round, which knows every word of the language */
+		out->len = mark;
+		json = row_json(&row->cells);
+		r = jval_parse(json, strlen(json), &json_limits_default, &tree, e);
+		if (r >= 0)
+			r = tmpl_run(t, &(struct tmpl_env){ .root = tree, .method = method, .user = user }, out, e);
+		jval_free(tree);
+	}
 	strb_addc(out, '\n');
 	return r;
 }
@@ -148,13 +177,13 @@ static int print_rows(const struct listing *l, const struct tmpl *t, struct strb
 	int r = 0;
 
 	for (size_t i = 0; i < l->rows.n && r >= 0; i++)
-		r = render(t, &l->rows.v[i].cells, row_method, &l->rows.v[i], out, e);
+		r = render(t, &l->rows.v[i], row_method, out, e);
 	return r < 0 ? err_wrap(e, r, "failed to execute template") : 0;
 }
 
 static int print_table(const struct listing *l, const char *columns, struct strb *out, struct err *e)
 {
-	AUTO_STRMAP struct strmap headers = { 0 };
+	struct listing_row headers = { 0 };
 	AUTO_STRV struct strv pairs = { 0 };
 	AUTO_STRB struct strb raw = STRB_INIT;
 	struct tmpl *t = NULL;
@@ -167,12 +196,13 @@ static int print_table(const struct listing *l, const char *columns, struct strb
 		char *eq = strchr(pairs.v[i], '=');
 
 		*eq = '\0';
-		strmap_set(&headers, pairs.v[i], eq + 1);
+		strmap_set(&headers.cells, pairs.v[i], eq + 1);
 	}
-	r = render(t, &headers, header_method, NULL, &raw, e);
+	r = render(t, &headers, header_method, &raw, e);
 	if (r >= 0)
 		r = print_rows(l, t, &raw, e);
 	tmpl_free(t);
+	strmap_done(&headers.cells);
 	columns_align(strb_str(&raw), 10, 3, out);
 	return r;
 }

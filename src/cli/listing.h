@@ -22,6 +22,7 @@ void listing_labels(struct listing *l, const struct jval *labels); /* of the las
 void cell_setf(struct strmap *cells, const char *name, const char *fmt, ...) PRINTF(3, 4);
 void cell_take(struct strmap *cells, const char *name, char *owned);
 
+char *listing_json(const struct listing *l); /* its rows as a JSON list */
 /* format: as given (NULL or "" = table); table: the default columns. Writes to stdout. */
 int listing_print(const struct listing *l, const char *format, const char *table, struct err *e);
 /* Does the format (or the default table) mention the field? {{json .}} mentions all. */

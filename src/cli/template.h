@@ -13,8 +13,11 @@ struct tmpl_env {
 	const struct jval *root;
 	tmpl_method *method; /* may be NULL */
 	void *user;
+	/* Instead of root, for a template that tmpl_is_plain(): a field's text, NULL where only the tree can say. */
+	const char *(*cell)(void *user, const char *name);
 };
 
 int tmpl_parse(const char *text, struct tmpl **ret, struct err *e);
 void tmpl_free(struct tmpl *t);
+bool tmpl_is_plain(const struct tmpl *t); /* it asks for nothing but fields of the root */
 int tmpl_run(const struct tmpl *t, const struct tmpl_env *env, struct strb *out, struct err *e);

@@ -247,6 +247,14 @@ int tmpl_operand(struct run *x, const struct operand *o, bool missing_ok, struct
 	struct val v = { 0 };
 	int r = 0;
 
+	if (x->env->cell && o->kind == OPER_DOT && o->fields.n == 1) {
+		const char *text = x->env->cell(x->env->user, o->fields.v[0]);
+
+		if (!text)
+			return tmpl_fail(x, o, "map has no entry for key \"%s\"", o->fields.v[0]);
+		*ret = (struct val){ .kind = VAL_STR, .s = text, .key = o->fields.v[0] };
+		return 0;
+	}
 	switch (o->kind) {
 	case OPER_DOT:
 		v = x->dot;
@@ -460,6 +468,41 @@ static int run_list(struct run *x, const struct tmpl_list *l)
 		r = run_node(x, &l->v[i]);
 	x->vars.n = mark;
 	return r;
+}
+
+static bool plain_pipe(const struct tmpl_pipe *p)
+{
+	if (p->vars.n)
+		return false;
+	for (size_t i = 0; i < p->cmds.n; i++)
+		for (size_t k = 0; k < p->cmds.v[i].n; k++) {
+			const struct operand *o = &p->cmds.v[i].v[k];
+
+			if (o->kind == OPER_VAR || (o->kind == OPER_DOT ? o->fields.n != 1 : o->fields.n) ||
+			    (o->kind == OPER_PAREN && !plain_pipe(o->pipe)))
+				return false;
+		}
+	return true;
+}
+
+static bool plain_list(const struct tmpl_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		const struct tmpl_node *n = &l->v[i];
+
+		if (n->kind != NODE_TEXT && n->kind != NODE_ACTION && n->kind != NODE_IF)
+			return false;
+		if (n->kind != NODE_TEXT && !plain_pipe(&n->pipe))
+			return false;
+		if (!plain_list(&n->body) || !plain_list(&n->other))
+			return false;
+	}
+	return true;
+}
+
+bool tmpl_is_plain(const struct tmpl *t)
+{
+	return plain_list(&t->list);
 }
 
 int tmpl_run(const struct tmpl *t, const struct tmpl_env *env, struct strb *out, struct err *e)

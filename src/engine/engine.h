@@ -161,6 +161,8 @@ int images_history(struct engine *en, const char *ref, struct docker_image_histo
 int images_tag(struct engine *en, const char *ref, const char *repo, const char *tag, struct err *e);
 int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 		  struct docker_image_delete_item **ret_v, size_t *ret_n, struct err *e);
+int images_prune(struct engine *en, const struct engine_filters *f, struct docker_image_delete_item **ret_v,
+		 size_t *ret_n, int64_t *ret_bytes, struct err *e);
 /* The body arrives on in_fd (a pipe that the caller feeds); progress lines are JSON texts for the client (without newline). */
 struct engine_progress {
 	int (*line)(void *ctx, const char *json); /* negative: the client is gone */
@@ -241,6 +243,17 @@ int networks_prune(struct engine *en, const struct engine_filters *f, struct str
 /* ---- the whole ---- */
 struct docker_info;
 struct docker_version;
+enum { ENGINE_DF_IMAGES = 1, ENGINE_DF_CONTAINERS = 2, ENGINE_DF_VOLUMES = 4, ENGINE_DF_BUILD = 8 };
+struct engine_df {
+	int64_t layers_size;
+	struct docker_image_summary *images; /* with shared sizes */
+	struct docker_container_summary *containers;
+	struct docker_volume *volumes; /* with usage_data */
+	size_t n_images, n_containers, n_volumes;
+};
+/* what: flags; the others stay empty. Walks containers' layers and volumes. */
+int engine_df(struct engine *en, unsigned what, struct engine_df *ret, struct err *e);
+void engine_df_done(struct engine_df *d);
 int engine_info(struct engine *en, struct docker_info *ret, struct err *e);
 int engine_version(struct engine *en, struct docker_version *ret, struct err *e);
 

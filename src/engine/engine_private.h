@@ -53,6 +53,7 @@ struct engine {
 	pthread_cond_t exec_changed; /* with lock: an exec's state changed */
 	pthread_cond_t idle;         /* lock: background threads count went to 0 */
 	unsigned background;
+	int pruning_images; /* atomic */
 	bool closing;
 	struct db *db;
 	struct store *store;

@@ -59,8 +59,10 @@ static char *event_json(const struct event *w, const struct strmap *attributes, 
 	if (streq(w->type, "container") || streq(w->type, "image")) {
 		strb_adds(&b, "\"status\":");
 		json_add_str(&b, w->action);
-		strb_adds(&b, ",\"id\":");
-		json_add_str(&b, w->id);
+		if (!str_empty(w->id)) { /* prune has none */
+			strb_adds(&b, ",\"id\":");
+			json_add_str(&b, w->id);
+		}
 		strb_addc(&b, ',');
 		if (!str_empty(w->from)) {
 			strb_adds(&b, "\"from\":");

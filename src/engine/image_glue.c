@@ -39,6 +39,20 @@ int engine_images_open(struct engine *en, struct err *e)
 	return images_open(&o, &en->images, e);
 }
 
+/* The earliest of several. A time that is none is an error of the server's, as dockerd has it. */
+static int read_until(const struct strv *v, int64_t *ret, struct err *e)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		int64_t ns = 0;
+
+		if (engine_time_parse(v->v[i], &ns) < 0)
+			return err_set(e, ERR_SYSTEM, "failed to parse value as time or duration: \"%s\"", v->v[i]);
+		if (!*ret || ns < *ret)
+			*ret = ns;
+	}
+	return 0;
+}
+
 /* ---- list ---- */
 static int read_query(const struct engine_filters *f, struct image_query *q, struct err *e)
 {
@@ -58,12 +72,14 @@ static int read_query(const struct engine_filters *f, struct image_query *q, str
 		} else if (streq(key, "label")) {
 			strv_copy(&q->labels, v);
 		} else if (streq(key, "before")) {
-			q->before = v->v[0];
+			strv_copy(&q->before, v);
 		} else if (streq(key, "since")) {
-			q->since = v->v[0];
+			strv_copy(&q->since, v);
 		} else if (streq(key, "until")) {
-			if (engine_time_parse(v->v[0], &q->until_ns) < 0)
-				return err_set(e, ERR_INVALID, "invalid filter 'until=%s'", v->v[0]);
+			int r = read_until(v, &q->until_ns, e);
+
+			if (r < 0)
+				return r;
 		} else {
 			return err_set(e, ERR_INVALID, "invalid filter '%s'", key);
 		}
@@ -71,11 +87,40 @@ static int read_query(const struct engine_filters *f, struct image_query *q, str
 	return 0;
 }
 
+/* The image of every container, sorted. */
+static void used_images(struct engine *en, struct strv *ret)
+{
+	AUTO_CONTAINERS struct container_set all = { 0 };
+
+	container_set(en, &all);
+	for (size_t i = 0; i < all.n; i++)
+		strv_add(ret, all.v[i]->rec.image ? all.v[i]->rec.image : "");
+	strv_sort(ret);
+}
+
+static int64_t count_of(const struct strv *sorted, const char *id)
+{
+	size_t low = 0, high = sorted->n;
+	int64_t n = 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(sorted->v[mid], id) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < sorted->n && streq(sorted->v[low], id); low++)
+		n++;
+	return n;
+}
+
 int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUSED, const struct engine_filters *f,
 		struct docker_image_summary **ret_v, size_t *ret_n, struct err *e)
 {
 	struct image_query q = { .all = all, .shared_size = shared_size };
-	AUTO_CONTAINERS struct container_set all_containers = { 0 };
+	AUTO_STRV struct strv used = { 0 };
 	struct image_list list = { 0 };
 	struct docker_image_summary *v;
 	int r = read_query(f, &q, e);
@@ -84,9 +129,11 @@ int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUS
 		r = image_list(en->images, &q, &list, e);
 	strv_done(&q.references);
 	strv_done(&q.labels);
+	strv_done(&q.before);
+	strv_done(&q.since);
 	if (r < 0)
 		return r;
-	container_set(en, &all_containers);
+	used_images(en, &used);
 	v = xcalloc(list.n, sizeof *v);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct image_row *row = &list.v[i];
@@ -99,8 +146,7 @@ int images_list(struct engine *en, bool all, bool shared_size, bool digests UNUS
 		strv_copy(&v[i].repo_digests, &row->names.digests);
 		v[i].size = v[i].virtual_size = row->image->size;
 		v[i].shared_size = row->shared;
-		for (size_t k = 0; k < all_containers.n; k++)
-			v[i].containers += streq(all_containers.v[k]->rec.image, row->image->id);
+		v[i].containers = count_of(&used, row->image->id);
 	}
 	*ret_v = v;
 	*ret_n = list.n;
@@ -201,6 +247,17 @@ int images_tag(struct engine *en, const char *ref, const char *repo, const char 
 	return image_tag(en->images, ref, repo, tag, e);
 }
 
+static void give_removal(struct image_removal *gone, struct docker_image_delete_item **ret_v, size_t *ret_n)
+{
+	*ret_v = xcalloc(gone->n, sizeof **ret_v);
+	*ret_n = gone->n;
+	for (size_t i = 0; i < gone->n; i++) {
+		(*ret_v)[i].deleted = xstrdup(gone->v[i].deleted);
+		(*ret_v)[i].untagged = xstrdup(gone->v[i].untagged);
+	}
+	image_removal_done(gone);
+}
+
 int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 		  struct docker_image_delete_item **ret_v, size_t *ret_n, struct err *e)
 {
@@ -209,13 +266,63 @@ int images_remove(struct engine *en, const char *ref, bool force, bool no_prune,
 
 	if (r < 0)
 		return r;
-	*ret_v = xcalloc(gone.n, sizeof **ret_v);
-	*ret_n = gone.n;
-	for (size_t i = 0; i < gone.n; i++) {
-		(*ret_v)[i].deleted = xstrdup(gone.v[i].deleted);
-		(*ret_v)[i].untagged = xstrdup(gone.v[i].untagged);
+	give_removal(&gone, ret_v, ret_n);
+	return 0;
+}
+
+static int read_prune(const struct engine_filters *f, struct image_prune *q, struct err *e)
+{
+	const struct strv *until = engine_filter(f, "until"), *labels = engine_filter(f, "label"),
+			  *labels_not = engine_filter(f, "label!");
+	struct json_obool dangling = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; f && i < f->n; i++)
+		if (!streq(f->v[i].key, "dangling") && !streq(f->v[i].key, "label") && !streq(f->v[i].key, "label!") &&
+		    !streq(f->v[i].key, "until"))
+			return err_set(e, ERR_INVALID, "invalid filter '%s'", f->v[i].key);
+	r = engine_filter_bool(f, "dangling", &dangling, e);
+	if (r == 0 && until && until->n > 1)
+		r = err_set(e, ERR_SYSTEM, "more than one until filter specified");
+	if (r == 0 && until)
+		r = read_until(until, &q->until_ns, e);
+	q->all = dangling.set && !dangling.v;
+	if (r == 0 && labels)
+		strv_copy(&q->labels, labels);
+	if (r == 0 && labels_not)
+		strv_copy(&q->labels_not, labels_not);
+	return r;
+}
+
+static void pruned(struct engine *en, int64_t bytes)
+{
+	AUTO_STRMAP struct strmap attributes = { 0 };
+	AUTO_FREE char *text = xasprintf("%lld", (long long)bytes);
+
+	strmap_set(&attributes, "reclaimed", text);
+	events_emit(en->events,
+		    &(struct event){ .type = "image", .action = "prune", .id = "", .attributes = &attributes });
+}
+
+int images_prune(struct engine *en, const struct engine_filters *f, struct docker_image_delete_item **ret_v,
+		 size_t *ret_n, int64_t *ret_bytes, struct err *e)
+{
+	struct image_removal gone = { 0 };
+	struct image_prune q = { 0 };
+	int r = read_prune(f, &q, e);
+
+	if (r == 0 && __atomic_exchange_n(&en->pruning_images, 1, __ATOMIC_ACQ_REL))
+		return err_set(e, ERR_CONFLICT, "a prune operation is already running");
+	if (r == 0) {
+		r = image_prune(en->images, &q, &gone, ret_bytes, e);
+		__atomic_store_n(&en->pruning_images, 0, __ATOMIC_RELEASE);
 	}
-	image_removal_done(&gone);
+	strv_done(&q.labels);
+	strv_done(&q.labels_not);
+	if (r < 0)
+		return r;
+	give_removal(&gone, ret_v, ret_n);
+	pruned(en, *ret_bytes);
 	return 0;
 }
 

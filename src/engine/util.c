@@ -3,6 +3,24 @@
 
 #include <regex.h>
 
+/* Without zone: the machine's. Minutes and seconds may be missing. */
+static int local_date(const char *s, int64_t *ret_ns)
+{
+	static const char *const layouts[] = { "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d" };
+
+	for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+		struct tm tm = { .tm_isdst = -1 };
+		const char *end = strptime(s, layouts[i], &tm);
+		time_t t = end && (!*end || streq(end, "Z")) ? (*end ? timegm(&tm) : mktime(&tm)) : -1;
+
+		if (t >= 0 && t < 9000000000LL) {
+			*ret_ns = (int64_t)t * 1000000000;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
 int engine_time_parse(const char *s, int64_t *ret_ns)
 {
 	int64_t ns = 0, seconds = 0;
@@ -24,7 +42,7 @@ int engine_time_parse(const char *s, int64_t *ret_ns)
 		*ret_ns = time_now_ns() - ns;
 		return 0;
 	}
-	return time_parse(s, ret_ns);
+	return time_parse(s, ret_ns) == 0 ? 0 : local_date(s, ret_ns);
 }
 
 bool engine_labels_match(const struct strmap *labels, const struct strv *wanted, bool has)

@@ -34,6 +34,7 @@ struct image {
 	char *parent;         /* image id or NULL (docker commit, docker build) */
 	int64_t size;         /* bytes of all layers */
 	int64_t created;      /* seconds since 1970; 0 where the configuration has none */
+	int64_t created_ns;   /* the same instant, to the nanosecond */
 	uint32_t refs;        /* private: atomic */
 };
 struct images;
@@ -85,10 +86,10 @@ struct image_query {      /* all conditions must hold; within one list any */
 	bool all;         /* also intermediate images */
 	bool shared_size; /* compute shared */
 	struct json_obool dangling;
-	struct strv references;     /* patterns as path.Match on familiar names */
-	struct strv labels;         /* "k" or "k=v": all must hold */
-	const char *before, *since; /* images */
-	int64_t until_ns;           /* created before this instant; 0 = no condition */
+	struct strv references;    /* patterns as path.Match on familiar names */
+	struct strv labels;        /* "k" or "k=v": all must hold */
+	struct strv before, since; /* images: created before all of these, after all of those */
+	int64_t until_ns;          /* created before this instant; 0 = no condition */
 };
 struct image_row {
 	struct image *image; /* a reference */
@@ -134,10 +135,13 @@ int image_remove(struct images *t, const char *name, unsigned flags, struct imag
 struct image_prune {
 	bool all;
 	struct strv labels, labels_not;
-	int64_t until_ns;
+	int64_t until_ns; /* created not after this instant; 0 = no condition */
 };
 int image_prune(struct images *t, const struct image_prune *q, struct image_removal *ret, int64_t *ret_bytes,
 		struct err *e);
+
+/* Bytes of the layers that went with it, told from a list made before. */
+int64_t image_removal_bytes(const struct image_removal *r, const struct store_layers *before);
 
 /* Where bytes come from: a descriptor that a worker reads directly, or (fd < 0) a function called in the caller's thread. */
 struct image_source {

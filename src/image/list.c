@@ -91,32 +91,39 @@ struct window { /* created in (after, before) */
 	int64_t after, before;
 };
 
+/* Of several the narrowest, as moby: before the oldest, since the newest. */
 static int find_window(struct images *t, const struct image_query *q, struct window *ret, struct err *e)
 {
-	AUTO_IMAGE struct image *before = NULL;
-	AUTO_IMAGE struct image *since = NULL;
-	int r = 0;
+	for (size_t i = 0; i < q->before.n; i++) {
+		AUTO_IMAGE struct image *x = NULL;
+		int r = image_find(t, q->before.v[i], &x, e);
 
-	if (q->before)
-		r = image_find(t, q->before, &before, e);
-	if (r == 0 && q->since)
-		r = image_find(t, q->since, &since, e);
-	if (r < 0)
-		return r;
-	if (before)
-		*ret = (struct window){ .has_before = true, .before = before->created };
-	if (since) {
+		if (r < 0)
+			return r;
+		if (!ret->has_before || x->created_ns < ret->before)
+			ret->before = x->created_ns;
+		ret->has_before = true;
+	}
+	for (size_t i = 0; i < q->since.n; i++) {
+		AUTO_IMAGE struct image *x = NULL;
+		int r = image_find(t, q->since.v[i], &x, e);
+
+		if (r < 0)
+			return r;
+		if (!ret->has_after || x->created_ns > ret->after)
+			ret->after = x->created_ns;
 		ret->has_after = true;
-		ret->after = since->created;
+	}
+	if (q->until_ns && (!ret->has_before || q->until_ns < ret->before)) {
+		ret->has_before = true;
+		ret->before = q->until_ns;
 	}
 	return 0;
 }
 
 static bool wanted(const struct image_query *q, const struct window *w, const struct image *i)
 {
-	if ((w->has_before && i->created >= w->before) || (w->has_after && i->created <= w->after))
-		return false;
-	if (q->until_ns && i->created >= q->until_ns / 1000000000)
+	if ((w->has_before && i->created_ns >= w->before) || (w->has_after && i->created_ns <= w->after))
 		return false;
 	return image_labels_match(i, &q->labels);
 }
@@ -125,39 +132,42 @@ static bool shown(const struct image_query *q, const struct image_names *n, bool
 {
 	bool only_dangling = q->dangling.set && q->dangling.v;
 
+	if (only_dangling && parent)
+		return false;
 	if (n->tags.n == 0 && n->digests.n == 0)
 		return (q->all || !parent) && !(q->dangling.set && !q->dangling.v) && q->references.n == 0;
 	return !(only_dangling && n->tags.n > 0);
 }
 
-/* Bytes of layers that more than one image has. Layers are told apart by their chain ids. */
-static int64_t shared_bytes(struct images *t, const struct image *i, const struct image_list *l)
+/* ---- bytes of layers that more than one image has; layers are told apart by their chain ids ---- */
+struct sharing {
+	struct store_layers layers; /* their refs: how many images have them */
+};
+
+static void count_layers(struct sharing *s, const struct image *i)
 {
-	AUTO_FREE char *chain = xstrdup(i->top);
+	struct store_layer *l = store_layers_find(&s->layers, i->top);
+
+	for (; l; l = store_layers_find(&s->layers, l->parent))
+		l->refs++;
+}
+
+static void sharing_open(struct images *t, const struct image_list *every, struct sharing *ret)
+{
+	store_layers(t->store, &ret->layers);
+	for (size_t i = 0; i < ret->layers.n; i++)
+		ret->layers.v[i].refs = 0;
+	for (size_t i = 0; i < every->n; i++)
+		count_layers(ret, every->v[i].image);
+}
+
+static int64_t shared_bytes(const struct sharing *s, const struct image *i)
+{
+	const struct store_layer *l = store_layers_find(&s->layers, i->top);
 	int64_t sum = 0;
 
-	while (chain) {
-		struct store_layer layer = { 0 };
-		bool other = false;
-
-		if (store_layer_get(t->store, chain, &layer, NULL) < 0)
-			break;
-		for (size_t k = 0; !other && k < l->n; k++) {
-			char mine[DIGEST_TEXT] = "";
-
-			for (size_t d = 0; l->v[k].image != i && d < l->v[k].image->oci.rootfs.diff_ids.n; d++) {
-				char next[DIGEST_TEXT];
-
-				chain_id(*mine ? mine : NULL, l->v[k].image->oci.rootfs.diff_ids.v[d], next);
-				memcpy(mine, next, sizeof mine);
-				other = other || streq(mine, chain);
-			}
-		}
-		sum += other ? layer.size : 0;
-		free(chain);
-		chain = xstrdup(layer.parent);
-		store_layer_done(&layer);
-	}
+	for (; l; l = store_layers_find(&s->layers, l->parent))
+		sum += l->refs > 1 ? l->size : 0;
 	return sum;
 }
 
@@ -170,42 +180,79 @@ static int newer(const void *a, const void *b)
 	return strcmp(x->image->id, y->image->id);
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int by_image_id(const void *key, const void *row)
+{
+	return strcmp(key, ((const struct image_row *)row)->image->id);
+}
+
+/* Every image, in the order of ids, with all its names; shared is for a moment: is it a parent? */
+static void take_all(struct images *t, struct image_list *ret)
+{
+	AUTO_FREE const char **parents = NULL;
+	size_t n = 0;
+
+	pthread_mutex_lock(&t->lock);
+	parents = xcalloc(t->images.n + 1, sizeof *parents);
+	ret->v = xcalloc(t->images.n + 1, sizeof *ret->v);
+	ret->n = t->images.n;
+	for (size_t i = 0; i < t->images.n; i++) {
+		ret->v[i].image = image_ref(t->images.v[i]);
+		if (t->images.v[i]->parent)
+			parents[n++] = t->images.v[i]->parent;
+	}
+	for (size_t i = 0; i < t->names.n; i++) {
+		struct image_row *row = ret->n ? bsearch(t->names.v[i].id, ret->v, ret->n, sizeof *ret->v, by_image_id)
+					       : NULL;
+
+		if (row)
+			image_names_add(&row->names, t->names.v[i].full);
+	}
+	if (n)
+		qsort(parents, n, sizeof *parents, by_text);
+	for (size_t i = 0; n && i < ret->n; i++) {
+		const char *id = ret->v[i].image->id;
+
+		ret->v[i].shared = bsearch(&id, parents, n, sizeof *parents, by_text) != NULL;
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 int image_list(struct images *t, const struct image_query *q, struct image_list *ret, struct err *e)
 {
 	struct image_list every = { 0 }, l = { 0 };
+	struct sharing sharing = { 0 };
 	struct window w = { 0 };
 	int r = check_patterns(&q->references, e);
 
 	if (r == 0)
 		r = find_window(t, q, &w, e);
-
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < t->images.n; i++) {
-		struct image_row *row = VEC_ADD(&every);
-
-		row->image = image_ref(t->images.v[i]);
-		row->shared = has_children(t, t->images.v[i]->id); /* for a moment: is it a parent? */
-	}
-	pthread_mutex_unlock(&t->lock);
+	take_all(t, &every);
+	if (q->shared_size)
+		sharing_open(t, &every, &sharing);
 	for (size_t i = 0; i < every.n; i++) {
-		struct image_row row = { .image = every.v[i].image, .shared = -1 };
+		struct image_row *row = &every.v[i];
+		bool parent = row->shared;
 
-		image_names(t, row.image->id, &row.names);
+		row->shared = -1;
 		if (q->references.n) {
-			keep_matching(&row.names.tags, &q->references);
-			keep_matching(&row.names.digests, &q->references);
+			keep_matching(&row->names.tags, &q->references);
+			keep_matching(&row->names.digests, &q->references);
 		}
-		if (!wanted(q, &w, row.image) || !shown(q, &row.names, every.v[i].shared)) {
-			image_names_done(&row.names);
+		if (!wanted(q, &w, row->image) || !shown(q, &row->names, parent))
 			continue;
-		}
 		if (q->shared_size)
-			row.shared = shared_bytes(t, row.image, &every);
-		(void)image_ref(row.image);
-		*VEC_ADD(&l) = row;
+			row->shared = shared_bytes(&sharing, row->image);
+		*VEC_ADD(&l) = *row; /* it moves */
+		*row = (struct image_row){ 0 };
 	}
+	store_layers_done(&sharing.layers);
 	image_list_done(&every);
 	if (l.n)
 		qsort(l.v, l.n, sizeof *l.v, newer);

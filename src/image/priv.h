@@ -16,11 +16,11 @@ struct images {
 	struct image_hooks hooks;
 	pthread_mutex_t lock; /* guards images and names; never held across I/O */
 	struct {
-		struct image **v;
+		struct image **v; /* sorted by id */
 		size_t n;
 	} images;
 	struct {
-		struct name_row *v;
+		struct name_row *v; /* sorted by name */
 		size_t n;
 	} names;
 	/* One change of names or images at a time: memory and database must agree on the order. Held across commits, never with
@@ -48,6 +48,7 @@ int images_drop(struct images *t, const char *id, struct strv *gone_layers, stru
 bool image_fits(const struct image *i, const struct image_platform *p); /* NULL or "": any does */
 int name_for_tag(const char *repo, const char *tag, struct ref *ret, struct err *e);
 void tell(struct images *t, const char *action, const char *id, const char *name);
+void image_names_add(struct image_names *ret, const char *full);        /* as people write it */
 void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
 
 bool image_labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */

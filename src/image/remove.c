@@ -181,12 +181,21 @@ static bool is_id_prefix(const char *id, const char *name)
 	return strncmp(id, name, strlen(name)) == 0 || strncmp(id + 7, name, strlen(name)) == 0;
 }
 
+static bool by_name_now(struct images *t, const char *full)
+{
+	bool known;
+
+	pthread_mutex_lock(&t->lock);
+	known = by_name(t, full);
+	pthread_mutex_unlock(&t->lock);
+	return known;
+}
+
 /* The full reference a name stands for, if the table has it. */
 static char *name_in_table(struct images *t, const char *name)
 {
 	struct ref r = { 0 };
 	char *full;
-	bool known;
 
 	if (ref_parse(name, &r, NULL) < 0)
 		return NULL;
@@ -196,10 +205,7 @@ static char *name_in_table(struct images *t, const char *name)
 		r.tag = xstrdup("latest");
 	full = ref_full(&r);
 	ref_done(&r);
-	pthread_mutex_lock(&t->lock);
-	known = by_name(t, full);
-	pthread_mutex_unlock(&t->lock);
-	if (!known)
+	if (!by_name_now(t, full))
 		freep(&full);
 	return full;
 }
@@ -292,6 +298,8 @@ static bool prunable(struct images *t, const struct image_prune *q, const struct
 
 	if (!q->all && row->names.tags.n)
 		return false;
+	if (q->until_ns && (row->image->created_ns == 0 || row->image->created_ns > q->until_ns))
+		return false;
 	for (size_t i = 0; i < q->labels_not.n; i++) {
 		struct strv one = { .v = &q->labels_not.v[i], .n = 1 };
 
@@ -302,34 +310,64 @@ static bool prunable(struct images *t, const struct image_prune *q, const struct
 	return !user;
 }
 
+/* name by name, as `docker rmi` would: a container that comes between keeps what it needs */
+static void prune_one(struct images *t, const char *id, struct image_removal *done)
+{
+	AUTO_STRV struct strv names = { 0 };
+	struct err ignored = ERR_INIT;
+
+	pthread_mutex_lock(&t->change);
+	names_of(t, id, &names);
+	for (size_t k = 0; k < names.n; k++) {
+		AUTO_FREE char *user = first_user(t, id, false);
+		AUTO_IMAGE struct image *i = NULL;
+		struct ref r = { 0 };
+		AUTO_FREE char *shown = NULL;
+
+		if (user || image_find(t, id, &i, NULL) < 0 || !by_name_now(t, names.v[k]) ||
+		    ref_parse(names.v[k], &r, NULL) < 0)
+			continue;
+		shown = ref_familiar(&r);
+		ref_done(&r);
+		(void)remove_by_name(t, i, shown, names.v[k], 0, done, &ignored);
+	}
+	if (!names.n)
+		(void)delete_image(t, id, 0, false, done, &ignored);
+	pthread_mutex_unlock(&t->change);
+}
+
 int image_prune(struct images *t, const struct image_prune *q, struct image_removal *ret, int64_t *ret_bytes,
 		struct err *e)
 {
-	struct image_query query = { .labels = q->labels, .until_ns = q->until_ns };
+	struct image_query query = { .labels = q->labels };
+	AUTO_LAYERS struct store_layers layers = { 0 };
 	struct image_removal done = { 0 };
 	struct image_list l = { 0 };
-	int64_t bytes = 0;
-	int r = image_list(t, &query, &l, e);
+	int r;
 
-	for (size_t i = 0; r == 0 && i < l.n; i++) {
-		AUTO_STRV struct strv names = { 0 };
-		struct err ignored = ERR_INIT;
-		int64_t before = l.v[i].image->size;
-
-		if (!prunable(t, q, &l.v[i]))
-			continue;
-		pthread_mutex_lock(&t->change);
-		names_of(t, l.v[i].image->id, &names);
-		for (size_t k = 0; k < names.n; k++)
-			(void)untag(t, l.v[i].image->id, names.v[k], &done, &ignored);
-		if (delete_image(t, l.v[i].image->id, 0, false, &done, &ignored) == 0)
-			bytes += before;
-		pthread_mutex_unlock(&t->change);
-	}
-	image_list_done(&l);
+	if (!q->all)
+		query.dangling = (struct json_obool){ true, true };
+	r = image_list(t, &query, &l, e);
 	if (r < 0)
 		return r;
+	store_layers(t->store, &layers);
+	for (size_t i = 0; i < l.n; i++)
+		if (prunable(t, q, &l.v[i]))
+			prune_one(t, l.v[i].image->id, &done);
+	image_list_done(&l);
+	*ret_bytes = image_removal_bytes(&done, &layers);
 	*ret = done;
-	*ret_bytes = bytes;
 	return 0;
+}
+
+int64_t image_removal_bytes(const struct image_removal *r, const struct store_layers *before)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		const struct store_layer *layer = store_layers_find(before, r->v[i].deleted);
+
+		bytes += layer ? layer->size : 0;
+	}
+	return bytes;
 }

@@ -64,28 +64,78 @@ int image_read(const char *json, size_t n, struct image **ret, struct err *e)
 	if (i->oci.created) {
 		int64_t ns = 0;
 
-		if (time_parse(i->oci.created, &ns) == 0)
+		if (time_parse(i->oci.created, &ns) == 0) {
+			i->created_ns = ns;
 			i->created = ns / 1000000000;
+		}
 	}
 	*ret = TAKE_PTR(i);
 	return 0;
 }
 
 /* ---- looking ---- */
+/* Both tables are sorted: the first row that is not before the key. */
+static size_t image_place(const struct images *t, const char *id)
+{
+	size_t low = 0, high = t->images.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(t->images.v[mid]->id, id) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static size_t name_place(const struct images *t, const char *full)
+{
+	size_t low = 0, high = t->names.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(t->names.v[mid].full, full) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 struct image *by_id(struct images *t, const char *id)
 {
-	for (size_t i = 0; i < t->images.n; i++)
-		if (streq(t->images.v[i]->id, id))
-			return t->images.v[i];
-	return NULL;
+	size_t i = id ? image_place(t, id) : t->images.n;
+
+	return i < t->images.n && streq(t->images.v[i]->id, id) ? t->images.v[i] : NULL;
 }
 
 struct name_row *by_name(struct images *t, const char *full)
 {
-	for (size_t i = 0; i < t->names.n; i++)
-		if (streq(t->names.v[i].full, full))
-			return &t->names.v[i];
-	return NULL;
+	size_t i = name_place(t, full);
+
+	return i < t->names.n && streq(t->names.v[i].full, full) ? &t->names.v[i] : NULL;
+}
+
+static void image_insert(struct images *t, struct image *i)
+{
+	size_t at = image_place(t, i->id);
+
+	(void)VEC_ADD(&t->images);
+	memmove(&t->images.v[at + 1], &t->images.v[at], (t->images.n - 1 - at) * sizeof *t->images.v);
+	t->images.v[at] = i;
+}
+
+static struct name_row *name_insert(struct images *t, const char *full)
+{
+	size_t at = name_place(t, full);
+
+	(void)VEC_ADD(&t->names);
+	memmove(&t->names.v[at + 1], &t->names.v[at], (t->names.n - 1 - at) * sizeof *t->names.v);
+	t->names.v[at] = (struct name_row){ .full = xstrdup(full) };
+	return &t->names.v[at];
 }
 
 bool has_children(struct images *t, const char *id)
@@ -100,18 +150,17 @@ bool has_children(struct images *t, const char *id)
 static struct image *by_prefix(struct images *t, const char *prefix)
 {
 	const char *hex = str_after(prefix, "sha256:");
-	struct image *found = NULL;
+	char id[DIGEST_TEXT];
+	size_t i, n;
 
 	hex = hex ? hex : prefix;
 	if (!*hex || strlen(hex) > 64)
 		return NULL;
-	for (size_t i = 0; i < t->images.n; i++)
-		if (strncmp(t->images.v[i]->id + 7, hex, strlen(hex)) == 0) {
-			if (found)
-				return NULL;
-			found = t->images.v[i];
-		}
-	return found;
+	n = (size_t)snprintf(id, sizeof id, "sha256:%s", hex);
+	i = image_place(t, id);
+	if (i == t->images.n || strncmp(t->images.v[i]->id, id, n) != 0)
+		return NULL;
+	return i + 1 < t->images.n && strncmp(t->images.v[i + 1]->id, id, n) == 0 ? NULL : t->images.v[i];
 }
 
 static struct image *by_reference(struct images *t, const struct ref *r)
@@ -199,19 +248,23 @@ void image_names_done(struct image_names *n)
 	strv_done(&n->digests);
 }
 
+void image_names_add(struct image_names *ret, const char *full)
+{
+	struct ref r = { 0 };
+
+	if (ref_parse(full, &r, NULL) < 0)
+		return;
+	strv_push(r.digest ? &ret->digests : &ret->tags, ref_familiar(&r));
+	ref_done(&r);
+}
+
 void image_names(struct images *t, const char *id, struct image_names *ret)
 {
 	AUTO_STRV struct strv full = { 0 };
 
 	names_of(t, id, &full);
-	for (size_t i = 0; i < full.n; i++) {
-		struct ref r = { 0 };
-
-		if (ref_parse(full.v[i], &r, NULL) < 0)
-			continue;
-		strv_push(r.digest ? &ret->digests : &ret->tags, ref_familiar(&r));
-		ref_done(&r);
-	}
+	for (size_t i = 0; i < full.n; i++)
+		image_names_add(ret, full.v[i]);
 }
 
 int64_t image_tagged_ns(struct images *t, const char *id)
@@ -251,10 +304,8 @@ int names_set_at(struct images *t, const char *full, const char *id, int64_t sin
 		return r;
 	pthread_mutex_lock(&t->lock);
 	row = by_name(t, full);
-	if (!row) {
-		row = VEC_ADD(&t->names);
-		row->full = xstrdup(full);
-	}
+	if (!row)
+		row = name_insert(t, full);
 	free(row->id);
 	row->id = xstrdup(id);
 	row->since_ns = d.since;
@@ -264,9 +315,11 @@ int names_set_at(struct images *t, const char *full, const char *id, int64_t sin
 
 static void forget_name(struct images *t, struct name_row *row)
 {
+	size_t i = (size_t)(row - t->names.v);
+
 	free(row->full);
 	free(row->id);
-	*row = t->names.v[--t->names.n];
+	memmove(row, row + 1, (--t->names.n - i) * sizeof *row);
 }
 
 int names_drop(struct images *t, const char *full, struct err *e)
@@ -314,7 +367,7 @@ int images_add(struct images *t, struct image **i, struct err *e)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&t->lock);
-	*VEC_ADD(&t->images) = image_ref(*i);
+	image_insert(t, image_ref(*i));
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
@@ -340,12 +393,12 @@ int images_drop(struct images *t, const char *id, struct strv *gone_layers, stru
 		if (row)
 			forget_name(t, row);
 	}
-	for (size_t i = 0; i < t->images.n; i++)
-		if (streq(t->images.v[i]->id, id)) {
-			dead = t->images.v[i];
-			t->images.v[i] = t->images.v[--t->images.n];
-			break;
-		}
+	dead = by_id(t, id);
+	if (dead) {
+		size_t i = image_place(t, id);
+
+		memmove(&t->images.v[i], &t->images.v[i + 1], (--t->images.n - i) * sizeof *t->images.v);
+	}
 	pthread_mutex_unlock(&t->lock);
 	if (dead)
 		store_layer_drop(t->store, dead->top, gone_layers);
@@ -444,7 +497,7 @@ static int load_image(void *ctx, const char *key, const char *text, struct err *
 		return 0;
 	}
 	i->size = store_chain_size(t->store, i->top);
-	*VEC_ADD(&t->images) = i;
+	image_insert(t, i);
 	return 0;
 }
 
@@ -455,10 +508,14 @@ static int load_name(void *ctx, const char *key, const char *text, struct err *e
 	struct name_doc d = { 0 };
 	int r = json_read(&name_doc_type, text, strlen(text), &json_limits_default, &d, e);
 
-	if (r == 0 && by_id(t, d.id))
-		*VEC_ADD(&t->names) = (struct name_row){ xstrdup(key), TAKE_PTR(d.id), d.since };
-	else if (r == 0 && !strv_has(&o->unread, d.id)) /* or it would come back with the next image of that id */
+	if (r == 0 && by_id(t, d.id)) {
+		struct name_row *row = name_insert(t, key);
+
+		row->id = TAKE_PTR(d.id);
+		row->since_ns = d.since;
+	} else if (r == 0 && !strv_has(&o->unread, d.id)) { /* or it would come back with the next image of that id */
 		db_del(&o->stale, DB_REFERENCES, key);
+	}
 	json_done(&name_doc_type, &d);
 	return 0;
 }

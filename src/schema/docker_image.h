@@ -78,6 +78,19 @@ JSON_STRUCT(docker_image_inspect, DOCKER_IMAGE_INSPECT_FIELDS)
 	F(T, INT,  size,         "Size",        0, none) \
 	F(T, INT,  virtual_size, "VirtualSize", OMIT_EMPTY | UNTIL(43), none)
 JSON_STRUCT(docker_image_summary, DOCKER_IMAGE_SUMMARY_FIELDS)
+/* the same in /system/df, where no version minds null */
+#define DOCKER_IMAGE_USAGE_FIELDS(F, T) \
+	F(T, INT,  containers,   "Containers",  0, none) \
+	F(T, INT,  created,      "Created",     0, none) \
+	F(T, STR,  id,           "Id",          0, none) \
+	F(T, MAP,  labels,       "Labels",      NULL_EMPTY, none) \
+	F(T, STR,  parent_id,    "ParentId",    0, none) \
+	F(T, STRV, repo_digests, "RepoDigests", NULL_EMPTY, none) \
+	F(T, STRV, repo_tags,    "RepoTags",    NULL_EMPTY, none) \
+	F(T, INT,  shared_size,  "SharedSize",  0, none) \
+	F(T, INT,  size,         "Size",        0, none) \
+	F(T, INT,  virtual_size, "VirtualSize", OMIT_EMPTY | UNTIL(43), none)
+JSON_STRUCT(docker_image_usage, DOCKER_IMAGE_USAGE_FIELDS)
 #define DOCKER_IMAGE_DELETE_ITEM_FIELDS(F, T) \
 	F(T, STR, deleted,  "Deleted",  OMIT_EMPTY, none) \
 	F(T, STR, untagged, "Untagged", OMIT_EMPTY, none)
@@ -90,6 +103,11 @@ JSON_STRUCT(docker_image_delete_item, DOCKER_IMAGE_DELETE_ITEM_FIELDS)
 	F(T, INT,  size,       "Size",      0, none) \
 	F(T, STRV, tags,       "Tags",      NULL_EMPTY, none)
 JSON_STRUCT(docker_image_history_item, DOCKER_IMAGE_HISTORY_ITEM_FIELDS)
+
+#define DOCKER_IMAGES_PRUNED_FIELDS(F, T) \
+	F(T, LIST, deleted,         "ImagesDeleted",  NULL_EMPTY, docker_image_delete_item) \
+	F(T, INT,  space_reclaimed, "SpaceReclaimed", 0,          none)
+JSON_STRUCT(docker_images_pruned, DOCKER_IMAGES_PRUNED_FIELDS)
 
 /* one line of progress (load, import, pull, build) */
 #define DOCKER_PROGRESS_DETAIL_FIELDS(F, T) \

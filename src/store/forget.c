@@ -19,11 +19,11 @@ static void collect_unused(struct store *s, const char *chain, struct store_laye
 		if (!l || (l->refs > 0 && --l->refs > 0) || leased(l))
 			return;
 		*gone = vec_grow(*gone, *n, sizeof **gone);
-		(*gone)[(*n)++] = *l;
+		layer_take(s, l, &(*gone)[*n]);
+		l = &(*gone)[(*n)++];
 		strv_add(&s->busy, l->chain_id); /* not busy before: who adds it would hold it */
 		free(next);
 		next = xstrdup(l->parent);
-		*l = s->table.v[--s->table.n];
 	}
 }
 

@@ -20,7 +20,7 @@ struct store {
 	pthread_mutex_t lock;
 	pthread_cond_t settled; /* a chain id left `busy` */
 	struct {
-		struct store_layer *v;
+		struct store_layer *v; /* sorted by chain id */
 		size_t n;
 	} table;
 	struct strv busy;     /* chain ids that a thread is adding or removing right now */
@@ -90,7 +90,9 @@ char *layer_name(struct store *s, const char *chain);               /* its direc
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */
 void busy_leave(struct store *s, const char *chain);                /* lock held */
 void layer_copy(struct store_layer *to, const struct store_layer *from);
-void layer_publish(struct store *s, struct store_layer *l);      /* lock held; takes l's strings */
+void layer_publish(struct store *s, struct store_layer *l); /* lock held; takes l's strings */
+/* lock held: out of the table, into *ret */
+void layer_take(struct store *s, struct store_layer *l, struct store_layer *ret);
 void layer_put(struct db_batch *b, const struct store_layer *l); /* its document */
 void blob_add(struct store_blobs *to, const struct store_blob_info *b);
 bool blob_named(struct store *s, const char *digest); /* lock held: some layer has it in its list */
@@ -112,6 +114,5 @@ void reap_stop(struct store *s);
 int partials_open(struct store *s, struct err *e); /* makes partial/ and blobs/, drops what is too old */
 void blobs_sweep(struct store *s);                 /* those that no layer names */
 void blobs_forget(struct store *s, const struct store_blobs *b);
-int tree_size(int dir, const char *name, int64_t *ret);
 int tree_changed_size(const struct store_diff *d,
 		      int64_t *ret); /* of files in d->tree that d->base has not, or otherwise */

@@ -71,48 +71,6 @@ void doom(struct store *s, int dir, const char *name)
 	pthread_mutex_unlock(&s->reap_lock);
 }
 
-/* ---- how much is in a tree: regular files, as Docker counts ---- */
-static int size_of(int fd, int depth, int64_t *sum)
-{
-	DIR *d = fdopendir(fd);
-	struct dirent *x;
-
-	if (!d) {
-		int r = -errno;
-
-		(void)close(fd);
-		return r;
-	}
-	while ((x = readdir(d))) {
-		struct stat st;
-		int sub;
-
-		if (streq(x->d_name, ".") || streq(x->d_name, "..") ||
-		    fstatat(dirfd(d), x->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue; /* a running container removes files while we look */
-		if (S_ISREG(st.st_mode))
-			*sum += st.st_nlink > 1 ? st.st_size / (int64_t)st.st_nlink : st.st_size;
-		if (!S_ISDIR(st.st_mode) || depth > 256)
-			continue;
-		sub = openat(dirfd(d), x->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (sub >= 0)
-			(void)size_of(sub, depth + 1, sum);
-	}
-	(void)closedir(d);
-	return 0;
-}
-
-int tree_size(int dir, const char *name, int64_t *ret)
-{
-	int64_t sum = 0;
-	int fd = dir_open(dir, name);
-	int r = fd < 0 ? fd : size_of(fd, 0, &sum);
-
-	if (r == 0)
-		*ret = sum;
-	return r;
-}
-
 /* Same size, time and kind: the same, as rsync says, and Docker's vfs driver too. */
 static bool unchanged(int base, const char *name, const struct stat *st)
 {

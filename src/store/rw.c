@@ -101,7 +101,7 @@ int store_rw_size(struct store *s, const char *name, int64_t *ret, struct err *e
 		r = tree_changed_size(&d, ret);
 		store_diff_done(&d);
 	} else {
-		r = tree_size(s->layers, path, ret);
+		r = tree_bytes(s->layers, path, ret);
 	}
 	return r < 0 ? err_sys(e, r, "measuring a container's layer") : 0;
 }

@@ -59,6 +59,14 @@ struct store_layer {                       /* a copy; store_layer_done */
 };
 void store_layer_done(struct store_layer *l);
 int store_layer_get(struct store *s, const char *chain, struct store_layer *ret, struct err *e); /* -ENOENT */
+struct store_layers { /* copies of all there are, sorted by chain id */
+	struct store_layer *v;
+	size_t n;
+};
+void store_layers(struct store *s, struct store_layers *ret);
+void store_layers_done(struct store_layers *l);
+#define AUTO_LAYERS CLEANUP(store_layers_done)
+struct store_layer *store_layers_find(const struct store_layers *l, const char *chain); /* NULL where there is none */
 int store_layer_ref(struct store *s, const char *chain, struct err *e); /* -ENOENT where there is none; NULL is fine */
 void store_layer_unref(struct store *s,
 		       const char *chain); /* the last one removes it, and parents that nobody else holds */

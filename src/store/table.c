@@ -82,12 +82,35 @@ void layer_copy(struct store_layer *to, const struct store_layer *from)
 	blobs_copy(&to->blobs, &from->blobs);
 }
 
+/* The table is sorted by chain id: the first row that is not before chain. */
+static size_t layer_place(const struct store *s, const char *chain)
+{
+	size_t low = 0, high = s->table.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(s->table.v[mid].chain_id, chain) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 struct store_layer *layer_find(struct store *s, const char *chain)
 {
-	for (size_t i = 0; i < s->table.n; i++)
-		if (streq(s->table.v[i].chain_id, chain))
-			return &s->table.v[i];
-	return NULL;
+	size_t i = chain ? layer_place(s, chain) : s->table.n;
+
+	return i < s->table.n && streq(s->table.v[i].chain_id, chain) ? &s->table.v[i] : NULL;
+}
+
+void layer_take(struct store *s, struct store_layer *l, struct store_layer *ret)
+{
+	size_t i = (size_t)(l - s->table.v);
+
+	*ret = *l;
+	memmove(l, l + 1, (--s->table.n - i) * sizeof *l);
 }
 
 void busy_enter(struct store *s, const char *chain)
@@ -109,7 +132,11 @@ void busy_leave(struct store *s, const char *chain)
 
 void layer_publish(struct store *s, struct store_layer *l)
 {
-	*VEC_ADD(&s->table) = *l;
+	size_t at = layer_place(s, l->chain_id);
+
+	(void)VEC_ADD(&s->table);
+	memmove(&s->table.v[at + 1], &s->table.v[at], (s->table.n - 1 - at) * sizeof *l);
+	s->table.v[at] = *l;
 	*l = (struct store_layer){ 0 };
 }
 
@@ -185,14 +212,14 @@ static void forget_broken(struct store *s, struct db_batch *stale)
 	for (bool again = true; again;) {
 		again = false;
 		for (size_t i = s->table.n; i-- > 0;) {
-			struct store_layer *l = &s->table.v[i];
+			struct store_layer *l = &s->table.v[i], gone;
 
 			if (on_disk(s, l) && (str_empty(l->parent) || layer_find(s, l->parent)))
 				continue;
 			log_warn("layer %s is damaged: dropped", l->chain_id);
 			db_del(stale, DB_LAYERS, l->chain_id);
-			store_layer_done(l);
-			*l = s->table.v[--s->table.n];
+			layer_take(s, l, &gone);
+			store_layer_done(&gone);
 			again = true;
 		}
 	}
@@ -270,4 +297,30 @@ int64_t store_chain_size(struct store *s, const char *chain)
 		sum += l->size;
 	pthread_mutex_unlock(&s->lock);
 	return sum;
+}
+
+void store_layers(struct store *s, struct store_layers *ret)
+{
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < s->table.n; i++)
+		layer_copy(VEC_ADD(ret), &s->table.v[i]);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void store_layers_done(struct store_layers *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		store_layer_done(&l->v[i]);
+	free(l->v);
+	*l = (struct store_layers){ 0 };
+}
+
+static int by_chain(const void *key, const void *row)
+{
+	return strcmp(key, ((const struct store_layer *)row)->chain_id);
+}
+
+struct store_layer *store_layers_find(const struct store_layers *l, const char *chain)
+{
+	return chain && l->n ? bsearch(chain, l->v, l->n, sizeof *l->v, by_chain) : NULL;
 }

@@ -351,6 +351,33 @@ scenario("events/image", post(f"/images/{BOX}/tag?repo=hoycmp5", hidden=True), d
 scenario("events/volume", post("/volumes/create", {"Name": "~v"}, hidden=True), delete("/volumes/~v", hidden=True), Step("SLEEP", "", 1), get(query("/events", since="${start}", until="${now}", filters={"volume": ["~v"]})))
 scenario("events/bad", get("/events?since=x"), get("/events?since=2&until=1"), get("/events?filters=x&until=1"), get("/events?until=y"))
 
+
+# ---- pruning images, disk usage: label filters keep them off what others have ----
+def _made_image(what, tag, label):
+    return post(f"/images/create?fromSrc=-&repo=hoycmp6&tag={tag}&changes=LABEL%20~l={label}", lambda: images.tar_of((what, dict(data=what.encode() * 100))), hidden=True, **_tar)
+
+
+def _prune(**filters):
+    return post(query("/images/prune", filters={"label": ["~l"], **filters}))
+
+
+_ours = lambda b: [i for i in b["Images"] if any("hoycmp6" in t for t in i["RepoTags"] or [])] if isinstance(b, dict) and "Images" in b else b  # noqa: E731
+scenario("images/prune", _made_image("first", "a", "1"), _made_image("second", "a", "2"), _prune(label=["~l=none"]), _prune(until=["1000"]), _prune(**{"label!": ["~l"]}), _prune(**{"label!": ["~l=1"]}), _prune(), _prune(),
+         _made_image("third", "b", "3"), _prune(dangling=["true"]), _prune(dangling=["false"], label=["~l=3"]), get("/images/hoycmp6:b/json"), _prune(dangling=["0"], label=["~l=2"]), Step("SLEEP", "", 1),
+         get(query("/events", since="${start}", until="${now}", filters={"type": ["image"], "event": ["prune", "delete", "untag"]}), pick=lambda b: b))
+scenario("images/prune used", _made_image("used", "u", "1"), post("/images/hoycmp6:u/tag?repo=hoycmp6&tag=v", hidden=True), made("c", image="hoycmp6:u"), _prune(dangling=["false"]), delete("/containers/~c", hidden=True), _prune(dangling=["false"]))
+scenario("images/prune bad", *[_prune(**f) for f in ({"dangling": ["odd"]}, {"dangling": ["true", "false"]}, {"until": ["odd"]}, {"until": ["1h", "2h"]}, {"nosuch": ["x"]})])
+scenario("images/windows", _made_image("one", "one", "1"), Step("SLEEP", "", 1.1), _made_image("two", "two", "2"), Step("SLEEP", "", 1.1), _made_image("three", "three", "3"),
+         *[get(query("/images/json", filters={"reference": ["hoycmp6"], **f}), pick=lambda b: [i["RepoTags"] for i in b] if isinstance(b, list) else b) for f in (
+             {}, {"before": ["hoycmp6:two"]}, {"since": ["hoycmp6:two"]}, {"since": ["hoycmp6:one"], "before": ["hoycmp6:three"]}, {"before": ["hoycmp6:two", "hoycmp6:three"]}, {"since": ["hoycmp6:two", "hoycmp6:one"]}, {"until": ["1h"]}, {"until": ["4102444800"]}, {"until": ["odd"]},
+             {"until": ["4102444800", "1h"]}, {"before": ["hoycmp-none"]}, {"since": ["hoycmp-none"]}, {"label": ["~l=2"]}, {"label": ["~l=2", "~l=1"]}, {"label!": ["~l=2"]}, {"reference": ["hoycmp6:t*", "hoycmp6:one"]}, {"reference": ["*cmp6"]})],
+         post(query("/images/prune", filters={"label": ["~l"], "dangling": ["false"]}), hidden=True))
+scenario("system/df", _made_image("df", "df", "1"), made("c", image="hoycmp6:df", host={"Binds": ["~v:/v"]}), *[get("/system/df", version=v, pick=_ours) for v in ("v1.25", "v1.41", "v1.43", "v1.44", "v1.51")],
+         *[get(f"/system/df?{'&'.join('type=' + t for t in types)}", pick=lambda b: {k: v is None for k, v in b.items() if k != "LayersSize"} if "message" not in b else b) for types in (["image"], ["container"], ["volume"], ["build-cache"], ["image", "volume"], ["odd"], [""])],
+         get("/system/df?type=odd", version="v1.41", pick=lambda b: sorted(b)), get("/system/df?verbose=1", pick=lambda b: sorted(b)), get("/system/df?type=container", pick=lambda b: [c for c in b["Containers"] if "hoycmp" in c["Image"]]),
+         get("/system/df?type=volume", pick=lambda b: [v for v in b["Volumes"] if "hoycmp" in v["Name"]]), delete("/containers/~c?force=1", hidden=True), delete("/volumes/~v", hidden=True), _prune(dangling=["false"]))
+
+
 # ---- the daemon itself ----
 scenario("system/ping", get("/_ping", version="", with_headers=True), Step("HEAD", "/_ping", version="", with_headers=True), get("/_ping", with_headers=True), get("/_ping", version="v1.24", with_headers=True))
 scenario("system/version", get("/version", shape=True, with_headers=True), get("/version", version="v1.24", shape=True))
