@@ -2,6 +2,8 @@
 #include "image/pull_priv.h"
 #include "schema/platform.h"
 
+#define MISMATCH "layers from manifest don't match image configuration" /* Docker says no more than that */
+
 struct incoming {
 	struct images *t;
 	struct voice voice;
@@ -38,7 +40,8 @@ static int with_layers(struct incoming *in, const struct remote_image *from, str
 	AUTO_FREE char *name = ref_name(in->repo);
 
 	if (n != i->oci.rootfs.diff_ids.n)
-		return err_set(e, ERR_INVALID, "%s: the manifest has %zu layers, the image configuration %zu", name, n,
+		return err_set(e, ERR_INVALID,
+			       MISMATCH ": %s: the manifest has %zu layers, the image configuration %zu", name, n,
 			       i->oci.rootfs.diff_ids.n);
 	for (; have < n; have++) {
 		char id[13] = "";
@@ -56,7 +59,7 @@ static int with_layers(struct incoming *in, const struct remote_image *from, str
 		int r = pull_layers(in->t, &in->voice, name, from, i, have, *chain ? chain : NULL, next, e);
 
 		if (r < 0)
-			return r;
+			return e && strncmp(e->msg, "invalid diffID", 14) == 0 ? err_wrap(e, r, MISMATCH) : r;
 		memcpy(chain, next, sizeof chain);
 	}
 	i->top = *chain ? xstrdup(chain) : NULL;

@@ -384,6 +384,33 @@ static void go_verify(struct http *h, const char *error, struct strb *out)
 		strb_adds(out, error);
 }
 
+/* The other side's last word in TLS, which OpenSSL calls "... alert certificate required". */
+static bool go_alert(const char *error, struct strb *out)
+{
+	static const struct {
+		const char *openssl, *go;
+	} words[] = {
+		{ "certificate required", "certificate required" },
+		{ "unknown ca", "unknown certificate authority" },
+		{ "bad certificate", "bad certificate" },
+		{ "certificate unknown", "unknown certificate" },
+		{ "certificate expired", "expired certificate" },
+		{ "handshake failure", "handshake failure" },
+		{ "protocol version", "protocol version not supported" },
+		{ "access denied", "access denied" },
+		{ "unrecognized name", "unrecognized name" },
+		{ "internal error", "internal error" },
+	};
+	const char *alert = strstr(error, " alert ");
+
+	for (size_t i = 0; alert && i < ARRAY_LEN(words); i++)
+		if (strstr(alert, words[i].openssl)) {
+			strb_addf(out, "remote error: tls: %s", words[i].go);
+			return true;
+		}
+	return false;
+}
+
 static void explain(struct http *h, const char *error)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
@@ -427,8 +454,11 @@ static void explain(struct http *h, const char *error)
 		break;
 	case CURLE_SSL_CONNECT_ERROR:
 		if (strstr(error, "wrong version number") || strstr(error, "packet length too long") ||
-		    strstr(error, "http request"))
+		    strstr(error, "http request")) {
 			strb_adds(&b, "http: server gave HTTP response to HTTPS client");
+			h->refused = true;
+		} else if (go_alert(error, &b))
+			h->refused = true;
 		else if (strstr(error, "reset by peer"))
 			go_reset(h, &b);
 		else if (strstr(error, "SSL_ERROR_SYSCALL") || strstr(error, "unexpected eof"))
@@ -443,7 +473,9 @@ static void explain(struct http *h, const char *error)
 		strb_adds(&b, "unexpected EOF");
 		break;
 	case CURLE_RECV_ERROR:
-		if (strstr(error, "reset"))
+		if (go_alert(error, &b)) /* of TLS 1.3: what we said of ourselves is judged after the handshake */
+			h->refused = true;
+		else if (strstr(error, "reset"))
 			go_reset(h, &b);
 		else
 			strb_adds(&b, "unexpected EOF");
