@@ -17,7 +17,7 @@ from harness.api import _Connection
 from harness.cli import until
 from harness.faultproxy import FaultProxy
 from harness.images import tar_of
-from harness.registry import OCI_INDEX, OCI_MANIFEST, Registry, gzipped, random_layer, zstded
+from harness.registry import OCI_INDEX, Registry, gzipped, random_layer, zstded
 
 SCHEMA1 = b'{"schemaVersion":1,"name":"x","tag":"1","fsLayers":[],"history":[]}'
 BLOB = "GET .*/blobs/"
