@@ -4,6 +4,7 @@
 #include "daemon/clients.h"
 #include "daemon/options.h"
 #include "engine/engine.h"
+#include "image/trust.h"
 #include "proc/proc.h"
 
 #include <fcntl.h>
@@ -202,6 +203,7 @@ static int run(const struct daemon_options *o, struct err *e)
 		.log_driver = o->log_driver,
 		.no_new_privileges = o->no_new_privileges,
 		.keep_blobs = o->keep_blobs,
+		.signature_policy = o->signature_policy,
 		.registry_mirrors = o->registry_mirrors,
 		.insecure_registries = o->insecure_registries,
 		.certs_dir = o->registry_certs,
@@ -281,6 +283,12 @@ int daemon_main(int argc, char *const *argv)
 	}
 	if (r == 0)
 		r = daemon_options_check(&o, &e);
+	if (r == 0 && o.signature_policy) { /* --validate looks at it, too; the engine reads it for itself */
+		struct trust_policy *policy = NULL;
+
+		r = trust_read(o.signature_policy, &policy, &e);
+		trust_free(policy);
+	}
 	if (r == 0 && o.validate) {
 		(void)fprintf(stderr, "configuration OK\n");
 		return 0;

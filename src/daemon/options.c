@@ -82,6 +82,7 @@ static const struct option options[] = {
 	{ 0,   "shutdown-timeout",       "shutdown-timeout",       IGNORED_TEXT, 0, NULL },
 	{ 's', "storage-driver",         "storage-driver",         TEXT, AT(storage_driver), "Storage driver to use" },
 	{ 0,   "storage-opt",            "storage-opts",           REFUSED, 0, NULL },
+	{ 0,   "signature-policy",       "signature-policy",       TEXT, AT(signature_policy), "Policy file: which images need whose signatures (docs/signatures.md)" },
 	{ 0,   "tls",                    "tls",                    REFUSED, 0, NULL },
 	{ 0,   "tlscacert",              "tlscacert",              REFUSED, 0, NULL },
 	{ 0,   "tlscert",                "tlscert",                REFUSED, 0, NULL },

@@ -12,6 +12,7 @@ struct daemon_options { /* strings owned; see the table in options.c for names *
 	struct strv insecure_registries, registry_mirrors;
 	struct strv hosts, default_address_pools, dns, dns_opts, dns_search, labels, default_ulimits, log_opts;
 	struct strv ignored; /* accepted without a meaning here: --userland-proxy and the like */
+	char *signature_policy;
 	bool keep_blobs;
 	bool debug, icc, ip_forward, ip_masq, iptables, init, no_new_privileges, live_restore, experimental,
 		userland_proxy;

@@ -4,6 +4,7 @@
 #include "engine/engine_private.h"
 #include "engine/container_check.h"
 #include "engine/image_glue.h"
+#include "image/trust.h"
 #include "plan/seccomp_cache.h"
 
 #include <fcntl.h>
@@ -289,6 +290,8 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
 				    ? xasprintf("/%s", config->cgroup_parent + (*config->cgroup_parent == '/'))
 				    : xasprintf("/docker%s%s", *config->instance ? "-" : "", config->instance);
 	r = check_ulimits(&config->default_ulimits, e);
+	if (r == 0 && config->signature_policy)
+		r = trust_read(config->signature_policy, &en->trust, e);
 	if (r == 0)
 		r = open_folders(en, e);
 	if (r == 0)
@@ -354,6 +357,7 @@ void engine_close(struct engine *en)
 		pthread_cond_wait(&en->idle, &en->lock);
 	pthread_mutex_unlock(&en->lock);
 	events_free(en->events);
+	trust_free(en->trust);
 	shim_hub_free(en->hub);
 	while (en->n)
 		container_forget(en->containers[0]);

@@ -29,8 +29,9 @@ struct engine_config {              /* strings lent for the engine's life */
 	const char *log_driver;   /* NULL = json-file */
 	struct strmap log_opts;
 	bool no_new_privileges;
-	const char *seccomp_profile; /* NULL = built in; text of a file */
-	bool keep_blobs;             /* compressed layers stay in blobs/ */
+	const char *seccomp_profile;  /* NULL = built in; text of a file */
+	bool keep_blobs;              /* compressed layers stay in blobs/ */
+	const char *signature_policy; /* path; NULL = no image needs a signature */
 	struct strv registry_mirrors, insecure_registries;
 	const char *certs_dir;                            /* NULL = /etc/docker/certs.d */
 	const char *http_proxy, *https_proxy, *no_proxy;  /* NULL = of the environment */

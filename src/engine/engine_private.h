@@ -58,6 +58,7 @@ struct engine {
 	struct db *db;
 	struct store *store;
 	struct images *images;
+	struct trust_policy *trust; /* NULL = no image needs a signature; never changes */
 	struct net *net;
 	struct volumes *volumes;
 	struct events *events;

@@ -118,6 +118,7 @@ int images_pull(struct engine *en, const char *from, const char *tag, const char
 	struct image_transfer x = { .remote = &config,
 				    .auth = remote_auth(reg->auth),
 				    .meta_headers = reg->meta_headers,
+				    .trust = en->trust,
 				    .keep_blobs = en->config.keep_blobs,
 				    .parallel = (unsigned)en->config.max_downloads,
 				    .note = note,

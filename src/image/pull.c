@@ -136,6 +136,36 @@ static int bring(struct incoming *in, const struct remote_image *from, char **re
 	return r;
 }
 
+/* ---- signatures ---- */
+/* Before anything of the image is stored or said to be there. */
+static int check_signature(struct incoming *in, const struct ref *ref, const struct remote_image *from, struct err *e)
+{
+	AUTO_FREE char *name = ref_name(in->repo), *found = NULL, *text = NULL;
+	const struct trust_rule *rule = trust_rule_for(in->voice.x->trust, name);
+	AUTO_STRV struct strv digests = { 0 };
+	struct err own = ERR_INIT;
+	bool good = false;
+	int r;
+
+	if (!rule || rule->mode == TRUST_OFF)
+		return 0;
+	strv_add(&digests, from->digest);
+	if (!streq(from->digest, from->manifest_digest))
+		strv_add(&digests, from->manifest_digest);
+	r = remote_verify(in->voice.remote, rule, &digests, ref->digest ? NULL : ref->tag, &good, &found, &own);
+	if (r == -ECANCELED || (r == 0 && good)) {
+		if (r < 0 && e)
+			*e = own;
+		return r;
+	}
+	text = xasprintf("signature policy for %s: %s: %s", name, from->digest, r < 0 ? own.msg : found);
+	if (rule->mode == TRUST_ENFORCE)
+		return err_set(e, r < 0 ? ERR_SYSTEM : ERR_FORBIDDEN, "%s", text);
+	log_warn("%s", text);
+	status(in, NULL, "WARNING: %s", text);
+	return 0;
+}
+
 static int pull_one(struct incoming *in, const struct ref *ref, struct err *e)
 {
 	struct remote_image from = { 0 };
@@ -146,8 +176,11 @@ static int pull_one(struct incoming *in, const struct ref *ref, struct err *e)
 
 	if (r < 0)
 		return r;
-	status(in, shown, "Pulling from %s", ref->path);
-	r = bring(in, &from, &id, e);
+	r = check_signature(in, ref, &from, e);
+	if (r == 0) {
+		status(in, shown, "Pulling from %s", ref->path);
+		r = bring(in, &from, &id, e);
+	}
 	if (r == 0)
 		r = set_names(in, ref, from.digest, id, &fresh, e);
 	if (r == 0) {

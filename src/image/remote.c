@@ -2,6 +2,7 @@
  * them at a time reads it, hands each message to whom it belongs, and passes the reading on when its own answer is there. */
 #include "image/remote.h"
 #include "base/kernel.h"
+#include "image/trust.h"
 #include "store/registry_call.h"
 
 #include <fcntl.h>
@@ -593,6 +594,40 @@ int remote_referrers(struct remote *r, const char *digest, const char *type, str
 			ret_index->manifests.v[kept++] = *m;
 	}
 	ret_index->manifests.n = kept;
+	return 0;
+}
+
+int remote_verify(struct remote *r, const struct trust_rule *rule, const struct strv *digests, const char *tag,
+		  bool *ret_good, char **ret_text, struct err *e)
+{
+	AUTO_STRB struct strb keys = STRB_INIT;
+	AUTO_MSG struct msg m = { 0 };
+	AUTO_FD int fd = -1;
+	struct ask a = { .type = REG_VERIFY, .want = REG_VERIFIED };
+	struct msg_reader rd;
+	const char *text;
+	int k;
+
+	msg_put_u32(&keys, (uint32_t)rule->keys.n);
+	for (size_t i = 0; i < rule->keys.n; i++) {
+		msg_put_str(&keys, rule->keys.v[i].name);
+		msg_put_bytes(&keys, rule->keys.v[i].der, rule->keys.v[i].n);
+	}
+	a.fd = fd = memfd_of("keys", strb_str(&keys), keys.len);
+	if (fd < 0)
+		return err_sys(e, fd, "sending keys");
+	put_list(&a.body, digests);
+	msg_put_str(&a.body, tag);
+	k = ask(r, &a, &m, e);
+	if (k < 0)
+		return k;
+	rd = msg_reader(m.body, m.n);
+	k = (int)msg_get_u32(&rd);
+	text = msg_get_str(&rd);
+	if (rd.bad || !text)
+		return broken(e);
+	*ret_good = k == 1;
+	*ret_text = xstrdup(text);
 	return 0;
 }
 

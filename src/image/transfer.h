@@ -4,6 +4,7 @@
 #pragma once
 
 #include "image/remote.h"
+#include "image/trust.h"
 
 struct image_note {              /* one line of progress, as the API has them; strings lent */
 	const char *id, *status; /* id NULL = about no layer */
@@ -15,6 +16,7 @@ struct image_transfer {
 	const struct remote_config *remote;
 	struct remote_auth auth;
 	const struct strmap *meta_headers; /* NULL = none */
+	const struct trust_policy *trust;  /* pull: whose signatures are needed; NULL = nobody's */
 	bool keep_blobs;                   /* pull: the compressed layers stay, for pushes of the identical bytes */
 	unsigned parallel;                 /* layers at a time; 0 = 3 */
 	/* Called from several threads, one at a time. A negative return (the client is gone) ends the transfer. */

@@ -115,6 +115,8 @@ static int referrers_on(struct session *s, struct endpoint *ep, void *arg, struc
 		if (r < 0)
 			return r;
 	}
+	if (ep->mirror && h.status == 404) /* the registry itself may have some */
+		return err_set(e, ERR_NOT_FOUND, "nothing is known to refer to %s", f->digest);
 	if (h.status == 404) {
 		strb_adds(&f->index, "{\"schemaVersion\":2,\"manifests\":[]}");
 		return 0;
@@ -126,21 +128,30 @@ static int referrers_on(struct session *s, struct endpoint *ep, void *arg, struc
 	return 0;
 }
 
-int do_referrers(struct session *s, const char *digest, const char *type, struct strb *out, struct err *e)
+int referrers_fetch(struct session *s, const char *digest, const char *type, struct strb *ret_index, struct err *e)
 {
 	struct referrers f = { .digest = digest, .type = type };
-	int r;
+	int r = digest_ok(digest) ? on_endpoints(s, referrers_on, &f, e)
+				  : err_set(e, ERR_INVALID, "invalid checksum digest format");
 
-	if (!digest_ok(digest))
-		return err_set(e, ERR_INVALID, "invalid checksum digest format");
-	r = on_endpoints(s, referrers_on, &f, e);
+	if (r == 0)
+		*ret_index = f.index;
+	else
+		strb_done(&f.index);
+	return r;
+}
+
+int do_referrers(struct session *s, const char *digest, const char *type, struct strb *out, struct err *e)
+{
+	AUTO_STRB struct strb index = STRB_INIT;
+	int r = referrers_fetch(s, digest, type, &index, e);
+
 	if (r == 0) {
 		msg_put_str(out, digest);
 		msg_put_str(out, "application/vnd.oci.image.index.v1+json");
-		msg_put_i64(out, (int64_t)f.index.len);
-		msg_put_bytes(out, strb_str(&f.index), f.index.len);
+		msg_put_i64(out, (int64_t)index.len);
+		msg_put_bytes(out, strb_str(&index), index.len);
 	}
-	strb_done(&f.index);
 	return r;
 }
 

@@ -13,12 +13,7 @@
 
 static const struct json_limits doc_limits = { .bytes = REG_DOCUMENT_MAX, .depth = 32, .values = 200000 };
 
-struct doc {
-	char *bytes, *media_type, *digest; /* digest: what the registry's answer is known by */
-	size_t n;
-};
-
-static void doc_done(struct doc *d)
+void doc_done(struct doc *d)
 {
 	free(d->bytes);
 	free(d->media_type);
@@ -134,8 +129,14 @@ static int fetch(struct session *s, const char *what, bool head, struct doc *ret
 	return r;
 }
 
+int document_fetch(struct session *s, const char *what, struct doc *ret, struct err *e)
+{
+	return fetch(s, what, false, ret, e);
+}
+
 struct small_blob {
 	const struct oci_descriptor *d;
+	size_t max;
 	struct strb *bytes;
 };
 
@@ -144,7 +145,7 @@ static int small_blob_on(struct session *s, struct endpoint *ep, void *arg, stru
 	struct small_blob *b = arg;
 	AUTO_FREE char *scopes = scope_pull(s);
 	AUTO_FREE char *url = xasprintf("%s/v2/%s/blobs/%s", ep->base, s->path, b->d->digest);
-	AUTO_HTTP struct http h = { .method = "GET", .url = url, .max = REG_DOCUMENT_MAX };
+	AUTO_HTTP struct http h = { .method = "GET", .url = url, .max = b->max };
 	char real[72] = "";
 	int r = api_run(s, ep, &h, scopes, e);
 
@@ -161,6 +162,13 @@ static int small_blob_on(struct session *s, struct endpoint *ep, void *arg, stru
 	*b->bytes = h.text;
 	h.text = STRB_INIT;
 	return 0;
+}
+
+int small_blob(struct session *s, const struct oci_descriptor *d, size_t max, struct strb *ret, struct err *e)
+{
+	struct small_blob b = { .d = d, .max = max, .bytes = ret };
+
+	return on_endpoints(s, small_blob_on, &b, e);
 }
 
 /* ---- choosing ---- */
@@ -321,9 +329,7 @@ static int walk_down(struct session *s, struct walk *w, const char *what, const 
 		r = step(s, w, what, want, &next, &m, e);
 	} while (r > 0);
 	if (r == 0) {
-		struct small_blob b = { .d = m.config, .bytes = &w->config };
-
-		r = on_endpoints(s, small_blob_on, &b, e);
+		r = small_blob(s, m.config, REG_DOCUMENT_MAX, &w->config, e);
 		if (r < 0)
 			r = err_wrap(e, r, "error pulling image configuration");
 	}

@@ -216,6 +216,34 @@ static int on_login(struct request *q, struct strb *out, struct err *e)
 	return do_login(&the.s, out, e);
 }
 
+static int on_verify(struct request *q, struct strb *out, struct err *e)
+{
+	AUTO_FD int fd = msg_take_fd(&q->m, 0);
+	struct verify_request v = { 0 };
+	AUTO_FREE char *bytes = NULL;
+	struct msg_reader keys;
+	size_t n = 0;
+	int r = fd_read_all(fd, REG_DOCUMENT_MAX, &bytes, &n);
+
+	if (r < 0)
+		return err_sys(e, r, "reading the keys");
+	keys = msg_reader(bytes, n);
+	for (uint32_t k = msg_get_u32(&keys); k > 0 && !keys.bad && v.n_keys < REG_KEYS_MAX; k--) {
+		v.keys[v.n_keys].name = msg_get_str(&keys);
+		v.keys[v.n_keys].der = msg_get_bytes(&keys, &v.keys[v.n_keys].n);
+		v.n_keys++;
+	}
+	for (uint32_t k = msg_get_u32(&q->rd); k > 0 && !q->rd.bad && v.n_digests < ARRAY_LEN(v.digests); k--) {
+		const char *digest = msg_get_str(&q->rd);
+
+		v.digests[v.n_digests++] = digest ? digest : "";
+	}
+	v.tag = msg_get_str(&q->rd);
+	if (keys.bad || q->rd.bad || !v.n_keys || !v.n_digests)
+		return err_set(e, ERR_INVALID, "wrong request");
+	return do_verify(&the.s, &v, out, e);
+}
+
 static const struct handler {
 	uint16_t request, answer;
 	bool in_memfd;
@@ -233,6 +261,7 @@ static const struct handler {
 	{ REG_MANIFEST_DELETE, REG_SIZE, false, on_manifest_delete },
 	{ REG_SEARCH, REG_LIST, true, on_search },
 	{ REG_LOGIN, REG_LIST, true, on_login },
+	{ REG_VERIFY, REG_VERIFIED, false, on_verify },
 };
 
 static const struct handler *handler_of(uint16_t type)

@@ -109,6 +109,31 @@ int do_manifest_delete(struct session *s, const char *digest, struct err *e);
 int do_search(struct session *s, const char *term, uint32_t limit, struct strb *out, struct err *e);
 int do_login(struct session *s, struct strb *out, struct err *e);
 
+struct verify_request {         /* lent */
+	const char *digests[2]; /* of the document that the name points at, and of the platform's manifest */
+	size_t n_digests;
+	const char *tag; /* that was asked for; NULL = none */
+	struct {
+		const char *name;
+		const void *der;
+		size_t n;
+	} keys[REG_KEYS_MAX];
+	size_t n_keys;
+};
+int do_verify(struct session *s, const struct verify_request *q, struct strb *out, struct err *e);
+
+/* ---- what requests share ---- */
+struct doc {
+	char *bytes, *media_type, *digest; /* digest: what the registry's answer is known by */
+	size_t n;
+};
+void doc_done(struct doc *d);
+int document_fetch(struct session *s, const char *what, struct doc *ret,
+		   struct err *e); /* a tag or a digest; as it is */
+/* A blob of at most max bytes, its digest checked. */
+int small_blob(struct session *s, const struct oci_descriptor *d, size_t max, struct strb *ret, struct err *e);
+int referrers_fetch(struct session *s, const char *digest, const char *type, struct strb *ret_index, struct err *e);
+
 /* ---- manifest.c: pure ---- */
 enum doc_kind { DOC_IMAGE, DOC_INDEX, DOC_SCHEMA1, DOC_OTHER };
 enum doc_kind doc_kind(const char *media_type, const struct oci_manifest *m);

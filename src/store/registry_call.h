@@ -20,6 +20,8 @@ enum registry_msg {
 	REG_MANIFEST_DELETE = 210, /* str digest -> REG_SIZE */
 	REG_SEARCH = 211,          /* str term, u32 limit -> REG_LIST */
 	REG_LOGIN = 212,           /* -> REG_LIST: identity token or nothing */
+	REG_VERIFY =
+		213, /* [memfd: u32 n, n * (str name, bytes SubjectPublicKeyInfo)] u32 n, n * str digest, str tag -> REG_VERIFIED */
 
 	/* answers */
 	REG_READY = 300,
@@ -30,6 +32,7 @@ enum registry_msg {
 	REG_BLOB_GOT = 304, /* i64 length of the file, i64 bytes that crossed the network */
 	REG_SIZE = 305,     /* i64 */
 	REG_SENT = 306,     /* str digest, i64 size */
+	REG_VERIFIED = 307, /* u32 whether a good signature was found, str by which key, or why not */
 
 	/* news, never answered */
 	REG_AT = 350,  /* of a request: i64 bytes so far. May be left out when hoyd is slow to read */
@@ -45,3 +48,4 @@ enum registry_msg {
 #define REG_DOCUMENT_MAX ((size_t)8 << 20) /* of a manifest, index or configuration */
 #define REG_TEXT_MAX ((size_t)64 << 20)    /* of any answer's memfd */
 #define REG_TAGS_MAX 100000
+#define REG_KEYS_MAX 32
