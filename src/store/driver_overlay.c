@@ -34,12 +34,18 @@ static int overlay_probe(const struct store *s, struct err *e)
 	return driver_overlay_attributes(s, e);
 }
 
+static int mkdir_once(int dir, const char *name, mode_t mode)
+{
+	return mkdirat(dir, name, mode) < 0 && errno != EEXIST ? -1 : 0;
+}
+
+/* What is there already stays: store_rw_claim mends with it what a power cut left. */
 int upper_rw_make(struct store *s, const char *name, const char *top UNUSED, uint32_t uid, uint32_t gid, struct err *e)
 {
 	AUTO_FD int dir = -1;
 
-	if (mkdirat(s->layers, name, 0710) < 0 || (dir = dir_open(s->layers, name)) < 0 ||
-	    mkdirat(dir, "diff", 0755) < 0 || mkdirat(dir, "work", 0700) < 0)
+	if (mkdir_once(s->layers, name, 0710) < 0 || (dir = dir_open(s->layers, name)) < 0 ||
+	    mkdir_once(dir, "diff", 0755) < 0 || mkdir_once(dir, "work", 0700) < 0)
 		return err_sys(e, -errno, "making a container's layer");
 	if ((uid || gid) && (fchownat(dir, "diff", uid, gid, 0) < 0 || fchownat(dir, "work", uid, gid, 0) < 0))
 		return err_sys(e, -errno, "making a container's layer");

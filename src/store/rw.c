@@ -42,6 +42,15 @@ int store_rw_create(struct store *s, const char *top, uint32_t uid, uint32_t gid
 	return 0;
 }
 
+/* Power takes directories that were not synced, those made last first. */
+static bool rw_whole(const struct store *s, const char *name)
+{
+	AUTO_FREE char *diff = path_join(name, "diff"), *work = path_join(name, "work");
+
+	return faccessat(s->layers, diff, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (s->driver->whole_trees || faccessat(s->layers, work, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
 int store_rw_claim(struct store *s, const char *name, const char *top, struct err *e)
 {
 	int r;
@@ -51,11 +60,13 @@ int store_rw_claim(struct store *s, const char *name, const char *top, struct er
 	r = store_layer_ref(s, top, e);
 	if (r < 0)
 		return r;
-	if (faccessat(s->layers, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+	if (!rw_whole(s, name)) {
 		AUTO_FREE char *below = layer_name(s, top);
 
 		/* Its record is durable and it is not: power went before anything was written to it. */
 		log_warn("layer %s of a container is missing: made anew, empty", name);
+		if (s->driver->whole_trees) /* the whole of it; others add what is missing to what there is */
+			doom(s, s->layers, name);
 		r = s->driver->rw_make(s, name, below, 0, 0, e);
 		if (r < 0) {
 			store_layer_unref(s, top);

@@ -287,6 +287,38 @@ static void test_missing_layer_of_a_container_is_made_anew(void **state)
 	assert_true(store_rw_claim(f->store, "../x", NULL, &e) < 0);
 }
 
+/* Each mkdir may be the last that the journal has. */
+static void test_half_a_layer_of_a_container_is_completed(void **state)
+{
+	static const char *const there[] = { "", "diff", "work" };
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+		AUTO_FREE char *name = xasprintf("halflayer%zu", i), *path = NULL;
+		struct store_rootfs r = { 0 };
+		bool kept = i == 1;
+
+		path = xasprintf("%s/layers/%s/%s", f->root, name, there[i]);
+		assert_int_equal(dir_make(AT_FDCWD, path, 0755), 0);
+		if (kept) {
+			AUTO_FREE char *file = path_join(path, "file");
+
+			assert_int_equal(file_write(AT_FDCWD, file, "x", 1, 0644), 0);
+		}
+		assert_int_equal(store_rw_claim(f->store, name, NULL, &e), 0);
+		assert_int_equal(store_rootfs(f->store, name, &r, &e), 0);
+		assert_int_equal(access(r.upper, F_OK), 0);
+		assert_int_equal(access(r.work, F_OK), 0);
+		if (kept) {
+			AUTO_FREE char *file = path_join(r.upper, "file");
+
+			assert_int_equal(access(file, F_OK), 0);
+		}
+		store_rootfs_done(&r);
+	}
+}
+
 static int stage(struct fixture *f, const char *name, struct store_stage **ret)
 {
 	AUTO_STRB struct strb b = STRB_INIT;
@@ -632,6 +664,7 @@ int main(void)
 		T(test_trees_of_any_depth_are_removed),
 		T(test_a_worker_that_cannot_start_is_an_error),
 		T(test_missing_layer_of_a_container_is_made_anew),
+		T(test_half_a_layer_of_a_container_is_completed),
 		T(test_stages_settle_on_top_of_each_other),
 		T(test_settling_on_a_missing_parent_leaves_nothing),
 		T(test_a_lease_keeps_a_layer_without_owner),
