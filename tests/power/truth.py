@@ -1,10 +1,11 @@
 """Layers and images whose every byte is known, and the comparison of a directory on disk with the tar that it came from."""
 import hashlib
+import io
+import json
 import os
 import random
 import stat
 import tarfile
-import io
 
 from harness import images
 
@@ -42,38 +43,94 @@ def digest(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def of_tar(tar):
-    """path -> what must be there."""
-    out = {}
+def entries(tar):
+    """[(path, what must be there)] in the archive's order."""
+    out, seen = [], {}
     for m in tarfile.open(fileobj=io.BytesIO(tar)):
-        folder, base = os.path.split(m.name)
-        owner = (m.mode, m.uid, m.gid)
-        if base.startswith(".wh."):
-            out[os.path.join(folder, base[4:])] = ("whiteout",)
+        folder, base = os.path.split(os.path.normpath(m.name))
+        path, owner = os.path.join(folder, base), (m.mode, m.uid, m.gid)
+        if base == ".wh..wh..opq":
+            value = ("opaque",)
+            path = os.path.join(folder, base)
+        elif base.startswith(".wh."):
+            path, value = os.path.join(folder, base[4:]), ("whiteout",)
         elif m.isdir():
-            out[m.name] = ("dir", *owner, m.mtime)
+            value = ("dir", *owner, int(m.mtime))
         elif m.issym():
-            out[m.name] = ("link", m.linkname, m.uid, m.gid, m.mtime)
+            value = ("link", m.linkname, m.uid, m.gid, int(m.mtime))
         elif m.islnk():
-            out[m.name] = out[m.linkname]
+            value = seen[os.path.normpath(m.linkname)]
+        elif m.isfifo():
+            value = ("fifo", *owner, int(m.mtime))
         else:
             data = tar[m.offset_data:m.offset_data + m.size]
-            out[m.name] = ("file", *owner, m.mtime, hashlib.sha256(data).digest(), m.pax_headers.get("SCHILY.xattr.user.power", ""))
+            value = ("file", *owner, int(m.mtime), hashlib.sha256(data).digest(), m.pax_headers.get("SCHILY.xattr.user.power", ""))
+        if path != ".":
+            out.append((path, value))
+        seen[path] = value
+    return out
+
+
+def alone(rows):
+    """path -> what one layer's own directory must hold, in overlay's language."""
+    return {path: value for path, value in rows if value != ("opaque",)}
+
+
+def on_top(below, rows):
+    """path -> what the whole tree up to this layer must hold."""
+    tree, mine = dict(below), set()
+    for path, value in rows:
+        folder = os.path.dirname(path)
+        inside = path + "/" if value != ("opaque",) else folder + "/" if folder else ""
+        if value[0] != "dir":
+            for p in [p for p in tree if p.startswith(inside) and p not in mine]:
+                del tree[p]
+        if value == ("whiteout",):
+            tree.pop(path, None)
+        elif value != ("opaque",):
+            tree[path] = value
+            mine.add(path)
+    return tree
+
+
+def saved(data):
+    """What docker save wrote -> diff id -> layer tar; all of it is what its digests say."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}
+    out = {}
+    for image in json.loads(files["manifest.json"]):
+        config = files[image["Config"]]
+        assert hashlib.sha256(config).hexdigest() in image["Config"], f"{image['Config']}: not its digest"
+        wanted = json.loads(config)["rootfs"].get("diff_ids") or []
+        assert len(wanted) == len(image["Layers"]), "layers are missing"
+        for diff_id, name in zip(wanted, image["Layers"]):
+            assert digest(files[name]) == diff_id, f"{name} is {digest(files[name])} instead of {diff_id}"
+            out[diff_id] = files[name]
+    return out
+
+
+def names(data):
+    """Of a tar that must be whole."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        out = tar.getnames()
+    assert data.endswith(bytes(1024)), "the archive has no end"
     return out
 
 
 def _entry(path):
     s = os.lstat(path)
-    mode, mtime = stat.S_IMODE(s.st_mode), s.st_mtime
+    mode, mtime = stat.S_IMODE(s.st_mode), int(s.st_mtime)
     if stat.S_ISDIR(s.st_mode):
         return ("dir", mode, s.st_uid, s.st_gid, mtime)
     if stat.S_ISLNK(s.st_mode):
         return ("link", os.readlink(path), s.st_uid, s.st_gid, mtime)
     if stat.S_ISCHR(s.st_mode) and s.st_rdev == 0:
         return ("whiteout",)
+    if stat.S_ISFIFO(s.st_mode):
+        return ("fifo", mode, s.st_uid, s.st_gid, mtime)
     with open(path, "rb") as f:
         data = f.read()
-        attribute = os.getxattr(path, "user.power").decode() if os.listxattr(path) else ""
+        attribute = os.getxattr(path, "user.power").decode() if "user.power" in os.listxattr(path) else ""
     return ("file", mode, s.st_uid, s.st_gid, mtime, hashlib.sha256(data).digest(), attribute)
 
 
