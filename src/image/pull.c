@@ -21,7 +21,8 @@ static void status(struct incoming *in, const char *id, const char *fmt, const c
 }
 
 /* ---- layers ---- */
-/* A layer that we have is to be found there, too: a push may have it mounted from there. */
+/* A layer that we have is to be found there, too: a push may have it mounted from there. It may have come another way since a pull of
+ * it was interrupted. */
 static void remember(struct incoming *in, const struct oci_descriptor *d, const char *repo, const char *chain)
 {
 	struct store_blob_info b = {
@@ -31,6 +32,7 @@ static void remember(struct incoming *in, const struct oci_descriptor *d, const 
 
 	if (store_layer_blob_add(in->t->store, chain, &b, &e) < 0)
 		log_warn("%s: %s", repo, e.msg);
+	store_partial_forget(in->t->store, d->digest);
 }
 
 static int with_layers(struct incoming *in, const struct remote_image *from, struct image *i, struct err *e)

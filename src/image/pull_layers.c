@@ -238,7 +238,7 @@ static int get_layer(struct layer *l, struct err *e)
 	if (r < 0)
 		return r;
 	if (there_by_now(l)) {
-		(void)store_partial_close(f.partial, STORE_PARTIAL_KEEP, NULL);
+		(void)store_partial_close(f.partial, STORE_PARTIAL_DROP, NULL);
 		if (in_order(p, l->index))
 			return 0;
 		store_layer_unref(p->t->store, l->chain);

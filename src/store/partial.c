@@ -74,6 +74,24 @@ void blobs_sweep(struct store *s)
 	}
 }
 
+void partials_sweep(struct store *s)
+{
+	AUTO_STRV struct strv names = { 0 };
+
+	if (dir_list(s->partial, ".", &names) < 0)
+		return;
+	for (size_t i = 0; i < names.n; i++) {
+		AUTO_FREE char *digest = xasprintf("sha256:%s", names.v[i]);
+		bool named;
+
+		pthread_mutex_lock(&s->lock);
+		named = blob_named(s, digest);
+		pthread_mutex_unlock(&s->lock);
+		if (named)
+			store_partial_forget(s, digest);
+	}
+}
+
 /* ---- one holder per digest ---- */
 static int claim(struct store *s, const char *digest, const int *cancel)
 {
@@ -105,6 +123,23 @@ static void release(struct store *s, const char *hex)
 		}
 	pthread_cond_broadcast(&s->settled);
 	pthread_mutex_unlock(&s->lock);
+}
+
+void store_partial_forget(struct store *s, const char *digest)
+{
+	bool held;
+
+	if (!digest_valid(digest))
+		return;
+	pthread_mutex_lock(&s->lock);
+	held = strv_has(&s->partials, digest);
+	if (!held)
+		strv_add(&s->partials, digest);
+	pthread_mutex_unlock(&s->lock);
+	if (held)
+		return;
+	(void)unlinkat(s->partial, digest + strlen("sha256:"), 0);
+	release(s, digest + strlen("sha256:"));
 }
 
 static void partial_free(struct store_partial *p)

@@ -210,6 +210,7 @@ int store_sweep(struct store *s, struct err *e)
 			doom(s, s->layers, x->d_name);
 	}
 	(void)closedir(d);
+	partials_sweep(s);
 	{
 		AUTO_STRV struct strv others = { 0 };
 

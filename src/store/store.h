@@ -159,6 +159,8 @@ enum store_partial_fate {
 };
 /* No reader and no download may be running. BLOB may fail (the file is then dropped); the others do not. */
 int store_partial_close(struct store_partial *p, enum store_partial_fate fate, struct err *e);
+/* Its layer is there: what an interrupted download left is not needed. Nothing happens while somebody holds it. */
+void store_partial_forget(struct store *s, const char *digest);
 /* blobs/sha256/<hex>: lives as long as a layer's list of blobs names it. -ENOENT */
 int store_blob_open(struct store *s, const char *digest);
 

@@ -611,6 +611,36 @@ static void test_old_downloads_are_thrown_away(void **state)
 	assert_int_equal(entries(f, "partial"), 0);
 }
 
+/* The power went after the layer was recorded, or the layer came another way. */
+static void test_downloads_whose_layer_is_there_go(void **state)
+{
+	struct fixture *f = *state;
+	struct store_layer l = { 0 };
+	struct store_stage *v = NULL;
+	struct store_partial *p = NULL;
+	char chain[DIGEST_TEXT], needed[DIGEST_TEXT];
+	struct err e = ERR_INIT;
+
+	digest_bytes("needed", 6, needed);
+	assert_int_equal(stage(f, "a", &v), 0);
+	assert_int_equal(store_settle(f->store, NULL, &v, 1, 0, chain, &e), 0);
+	assert_int_equal(store_layer_get(f->store, chain, &l, &e), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_partial_open(f->store, i ? needed : l.blobs.v[0].digest, NULL, &p, &e), 0);
+		assert_int_equal(fd_write_all(store_partial_fd(p), "x", 1), 0);
+		store_partial_grew(p, 1);
+		if (i)
+			store_partial_forget(f->store, needed); /* we hold it */
+		assert_int_equal(store_partial_close(p, STORE_PARTIAL_KEEP, &e), 0);
+	}
+	assert_int_equal(entries(f, "partial"), 2);
+	assert_int_equal(store_sweep(f->store, &e), 0);
+	assert_int_equal(entries(f, "partial"), 1);
+	store_partial_forget(f->store, needed);
+	assert_int_equal(entries(f, "partial"), 0);
+	store_layer_done(&l);
+}
+
 struct second {
 	struct fixture *f;
 	const char *digest;
@@ -673,6 +703,7 @@ int main(void)
 		T(test_a_layers_archive_comes_back),
 		T(test_a_layer_is_unpacked_while_it_arrives),
 		T(test_old_downloads_are_thrown_away),
+		T(test_downloads_whose_layer_is_there_go),
 		T(test_a_second_download_of_the_same_waits),
 	};
 
