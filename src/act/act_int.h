@@ -39,7 +39,7 @@ struct made_mounts {
 int mounts_make(const struct plan *p, const struct act_opts *o, int userns_fd, struct made_mounts *ret, struct err *e);
 void mounts_done(struct made_mounts *m);
 int mount_fuse_overlay(const struct plan_mount *m, struct err *e); /* mount_fuse.c */
-int mount_fs_new(const struct plan_mount *m, struct err *e); /* detached new file system, or -errno */
+int mount_fs_new(const struct plan_mount *m, struct err *e);       /* detached new file system, or -errno */
 bool mount_made_by_child(const struct plan_mount *m);
 uint64_t mount_attrs(uint32_t ms_flags); /* MS_* -> MOUNT_ATTR_* */
 extern bool mount_old_kernel;            /* tests: behave as on a kernel without lowerdir+ */
@@ -92,7 +92,6 @@ int process_become(struct job *j, struct err *e); /* identity, limits, capabilit
 int process_affinity(pid_t pid, const char *list, struct err *e);
 int process_rlimits(const struct plan_process *p, pid_t pid, struct err *e);
 void process_exec(struct job *j, struct err *e) __attribute__((noreturn));
-int process_find(const char *arg0, const char *path_env, char **ret, enum act_failure *failure, struct err *e);
 
 /* ---- identity.c, caps.c, seccomp.c, hooks.c ---- */
 int identity_resolve(int root, const struct plan_process *p, struct act_identity *ret, struct err *e);

@@ -274,7 +274,7 @@ static int runnable(const char *path, int *ret)
 	return 0;
 }
 
-int process_find(const char *arg0, const char *path_env, char **ret, enum act_failure *failure, struct err *e)
+static int process_find(const char *arg0, const char *path_env, char **ret, enum act_failure *failure, struct err *e)
 {
 	int verdict = 0, r;
 

@@ -106,7 +106,7 @@ static bool add_filter(struct engine_filters *ret, const char *key, const struct
 	return true;
 }
 
-int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e)
+static int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e)
 {
 	static const struct json_limits limits = { .bytes = 1 << 20, .depth = 4, .values = 10000 };
 	struct jval *tree = NULL;

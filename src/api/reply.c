@@ -8,7 +8,7 @@ static const int statuses[] = {
 	[ERR_UNAVAILABLE] = 503, [ERR_NOT_IMPLEMENTED] = 501, [ERR_TIMEOUT] = 408,
 };
 
-int api_status_of(const struct err *e, int r)
+static int api_status_of(const struct err *e, int r)
 {
 	return e->kind < ARRAY_LEN(statuses) ? statuses[e->kind] : 500;
 }

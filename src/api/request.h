@@ -37,7 +37,6 @@ int api_q_int(const struct request *q, const char *name, int64_t *ret,
 int api_q_time(const struct request *q, const char *name, int64_t *ret_ns,
 	       struct err *e); /* seconds[.fraction]; 0 where absent */
 int api_q_filters(const struct request *q, struct engine_filters *ret, struct err *e);
-int api_filters_parse(const char *text, struct engine_filters *ret, struct err *e);
 /* `platform` as JSON, understood since API 1.<since>; "" fields where absent. own keeps the strings. */
 int api_q_platform(const struct request *q, unsigned since, struct engine_platform *ret, struct strv *own,
 		   struct err *e);
@@ -48,7 +47,6 @@ int api_json_error(int r, struct err *e); /* what json/ said of a body, as docke
 int api_q_json(struct request *q, const struct json_type *t, void *ret, struct err *e);
 
 /* ---- answering ---- */
-int api_status_of(const struct err *e, int r);
 int api_reply_json(struct request *q, int status, const struct strb *text);
 int api_reply_obj(struct request *q, int status, const struct json_type *t, const void *obj);
 /* Writes and releases an array as the engine returns them. */

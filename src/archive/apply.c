@@ -244,7 +244,7 @@ static int drop_xattrs(int fd)
 	return 0;
 }
 
-int apply_xattrs(int fd, const struct tar_xattr *v, size_t n)
+static int apply_xattrs(int fd, const struct tar_xattr *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (xattr_wanted(v[i].name) && fsetxattr(fd, v[i].name, v[i].value, v[i].n, 0) < 0 &&

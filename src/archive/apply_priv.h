@@ -18,7 +18,6 @@ struct late_dirs {
 };
 int late_dirs_add(struct late_dirs *l, const char *path, const struct tar_entry *t, struct err *e);
 void late_dirs_done(struct late_dirs *l);
-int apply_xattrs(int fd, const struct tar_xattr *v, size_t n);
 /* "./a//b/" -> "a/b", "/" -> ""; what climbs out is refused */
 int apply_clean_name(const char *name, char **ret, struct err *e);
 int apply_refuse(const char *name, const char *why, struct err *e);

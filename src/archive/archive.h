@@ -31,7 +31,6 @@ void hash_free(struct hash *h);
 /* ---- decompression (decomp.c) ---- */
 enum comp { COMP_NONE, COMP_GZIP, COMP_ZSTD, COMP_XZ, COMP_BZIP2 };
 const char *comp_name(enum comp c);
-enum comp comp_detect(const uint8_t *p, size_t n); /* by magic */
 struct decomp_budget {
 	int64_t out_max;    /* bytes that may come out at all */
 	int64_t ratio;      /* and per byte that went in ... */

@@ -183,7 +183,8 @@ const char *comp_name(enum comp c)
 	return formats[c].name;
 }
 
-enum comp comp_detect(const uint8_t *p, size_t n)
+/* by magic */
+static enum comp comp_detect(const uint8_t *p, size_t n)
 {
 	for (size_t i = 1; i < ARRAY_LEN(formats); i++)
 		if (n >= formats[i].n && memcmp(p, formats[i].magic, formats[i].n) == 0)

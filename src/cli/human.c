@@ -63,7 +63,8 @@ char *human_bytes(double bytes)
 	return scaled(bytes, 1024, units, ARRAY_LEN(units), 4);
 }
 
-size_t utf8_len(const char *s, size_t n)
+/* code points; broken bytes count one each */
+static size_t utf8_len(const char *s, size_t n)
 {
 	size_t len = 0;
 

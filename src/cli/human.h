@@ -7,7 +7,6 @@ char *human_duration(int64_t ns);                   /* "Less than a second", "Ab
 char *human_ago(int64_t unix_seconds);              /* the same with " ago" */
 char *human_size(double bytes, unsigned precision); /* 1000-based: "1.234MB" at precision 4 */
 char *human_bytes(double bytes);                    /* 1024-based: "1.5MiB" */
-size_t utf8_len(const char *s, size_t n);           /* code points; broken bytes count one each */
 char *ellipsis(const char *s, size_t max);          /* at most max code points, the last a horizontal ellipsis */
 const char *short_id(const char *id, char ret[13]); /* 12 characters, "sha256:" dropped */
 

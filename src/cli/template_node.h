@@ -43,4 +43,3 @@ struct tmpl {
 };
 
 bool tmpl_func_known(const char *name);
-void tmpl_pipe_done(struct tmpl_pipe *p);

@@ -473,7 +473,7 @@ int tmpl_parse(const char *text, struct tmpl **ret, struct err *e)
 	return 0;
 }
 
-void tmpl_pipe_done(struct tmpl_pipe *p)
+static void tmpl_pipe_done(struct tmpl_pipe *p)
 {
 	for (size_t i = 0; i < p->cmds.n; i++) {
 		for (size_t k = 0; k < p->cmds.v[i].n; k++) {

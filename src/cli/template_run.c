@@ -100,7 +100,8 @@ static int by_key(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-const char **dict_keys(const struct jval *dict)
+/* sorted; free() the array */
+static const char **dict_keys(const struct jval *dict)
 {
 	size_t n = jval_len(dict);
 	const char **keys = xcalloc(n + 1, sizeof *keys);

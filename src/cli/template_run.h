@@ -42,7 +42,6 @@ struct val val_text(struct run *x, char *owned);
 struct val val_json(const struct jval *j, const char *key);
 bool val_true(const struct val *v);
 void val_print(const struct val *v, struct strb *out);
-const char **dict_keys(const struct jval *dict); /* sorted; free() the array */
 int tmpl_operand(struct run *x, const struct operand *o, bool missing_ok, struct val *ret);
 int tmpl_call(struct run *x, const struct operand *name, const struct operand *args, size_t n, const struct val *piped,
 	      bool missing_ok, struct val *ret);

@@ -4,7 +4,8 @@
 
 #define NEVER "0001-01-01T00:00:00Z"
 
-char *time_text(int64_t ns)
+/* RFC 3339, Go's zero time for 0 */
+static char *time_text(int64_t ns)
 {
 	char text[TIME_TEXT_MAX];
 

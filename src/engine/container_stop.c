@@ -185,7 +185,8 @@ static void note_intent(struct container *c)
 		log_error("container %s: %s", c->id, e.msg);
 }
 
-int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e)
+/* op held */
+static int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e)
 {
 	int sig = SIGTERM, r;
 

@@ -134,7 +134,6 @@ void container_shim_end(struct container *c);              /* the container is a
 /* Its shim does not answer: it is ended, and with it the container, which is reported as of any shim that dies. */
 int container_shim_kill(struct container *c, struct err *e);
 extern const struct shim_callbacks engine_shim_callbacks;
-bool container_has_policy(struct container *c); /* a restart policy other than "no" */
 /* The container's restart policy, to its shim. */
 int container_send_policy(struct container *c, struct shim_link *l, struct err *e);
 void engine_start_by_policy(struct engine *en);       /* at start, when all else is ready */
@@ -145,10 +144,9 @@ int engine_background(struct engine *en, void *(*f)(void *), void *arg);
 void engine_background_end(struct engine *en);
 
 /* ---- container_start.c, container_stop.c ---- */
-int container_start_op(struct container *c, struct err *e);                                       /* op held */
-int container_stop_op(struct container *c, const char *signal, int64_t timeout_s, struct err *e); /* op held */
-void container_after_exit(struct container *c);     /* op held: network, ports, auto-remove */
-bool container_removes_itself(struct container *c); /* it has ended and --rm takes it away now */
+int container_start_op(struct container *c, struct err *e); /* op held */
+void container_after_exit(struct container *c);             /* op held: network, ports, auto-remove */
+bool container_removes_itself(struct container *c);         /* it has ended and --rm takes it away now */
 /* op held; ref is what errors call it */
 int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e);
 int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", "15" */

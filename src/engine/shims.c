@@ -367,7 +367,8 @@ int container_send_policy(struct container *c, struct shim_link *l, struct err *
 	return shim_call(l, &(struct shim_request){ .type = SHIM_RESTART, .body = b.s, .n = b.len }, NULL, NULL, e);
 }
 
-bool container_has_policy(struct container *c)
+/* a restart policy other than "no" */
+static bool container_has_policy(struct container *c)
 {
 	bool has;
 

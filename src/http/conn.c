@@ -73,7 +73,8 @@ static ssize_t receive_body(struct http_conn *c, void *buf, size_t n)
 	return got == -ETIMEDOUT ? (c->body_error = -ETIMEDOUT) : got;
 }
 
-int http_conn_fill(struct http_conn *c, int timeout_ms)
+/* receives more; count, 0 = end of file, -errno (-ETIMEDOUT); timeout 0 = none */
+static int http_conn_fill(struct http_conn *c, int timeout_ms)
 {
 	ssize_t got;
 

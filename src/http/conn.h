@@ -41,8 +41,6 @@ struct http_conn {
 	const char *upgrade; /* lent from the request */
 };
 
-int http_conn_fill(struct http_conn *c,
-		   int timeout_ms); /* receives more; count, 0 = end of file, -errno (-ETIMEDOUT); timeout 0 = none */
 int http_conn_send(struct http_conn *c, const void *p, size_t n);
 int http_conn_flush(struct http_conn *c);
 /* The next head: its length (it starts at in.s + pos), 0 = end of file before its first byte, or -errno as http_head_len. */

@@ -29,7 +29,6 @@ struct images {
 };
 
 /* `lock` held */
-struct image *by_id(struct images *t, const char *id);
 struct name_row *by_name(struct images *t, const char *full);
 bool has_children(struct images *t, const char *id);
 

@@ -105,7 +105,7 @@ static size_t name_place(const struct images *t, const char *full)
 	return low;
 }
 
-struct image *by_id(struct images *t, const char *id)
+static struct image *by_id(struct images *t, const char *id)
 {
 	size_t i = id ? image_place(t, id) : t->images.n;
 

@@ -21,7 +21,7 @@ static int read_field(struct reader *rd, const struct json_field *f, const struc
 static int read_object(struct reader *rd, const struct json_type *t, const struct jval *v, void *obj,
 		       const struct path *at);
 
-void json_go_name(const struct json_type *t, struct strb *out)
+static void json_go_name(const struct json_type *t, struct strb *out)
 {
 	const char *s = strchr(t->name, '_'); /* docker_host_config -> HostConfig */
 	bool upper = true;
@@ -436,7 +436,7 @@ static void free_entries(const struct json_field *f, struct json_vec *vec)
 	free(vec->v);
 }
 
-size_t json_field_size(const struct json_field *f)
+static size_t json_field_size(const struct json_field *f)
 {
 	static const size_t sizes[] = {
 		[JSON_STR] = sizeof(char *),

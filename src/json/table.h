@@ -11,6 +11,4 @@ struct json_vec {
 bool json_is_wrapper(const struct json_type *t);      /* its only row is the value itself */
 size_t json_dict_offset(const struct json_type *sub); /* of val in a DICT's entry {char *key; struct x val;} */
 size_t json_dict_size(const struct json_type *sub);
-size_t json_field_size(const struct json_field *f);
 void json_field_done(const struct json_field *f, void *p);
-void json_go_name(const struct json_type *t, struct strb *out);

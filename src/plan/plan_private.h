@@ -21,7 +21,5 @@ int plan_sysctls(struct builder *b, const struct oci_spec *s, struct plan *p);
 int plan_devices(struct builder *b, const struct oci_linux *l, struct plan *p);
 int plan_device_rules(struct builder *b, const struct oci_resources *r, struct plan_cgroup *c);
 int plan_limits(struct builder *b, const struct oci_resources *r, struct plan_cgroup *c);
-int plan_hooks(struct builder *b, const struct oci_hooks *h, struct plan *p);
-int plan_identity(struct builder *b, const struct oci_process *p, struct plan_process *ret);
 int plan_process(struct builder *b, const struct oci_process *p, const struct oci_seccomp *s, struct plan_process *ret);
 int plan_propagation(const char *name, uint32_t *ret); /* "rslave" -> MS_SLAVE|MS_REC */

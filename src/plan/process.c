@@ -135,7 +135,7 @@ static int plan_io_priority(struct builder *b, const struct oci_io_priority *io,
 	return 0;
 }
 
-int plan_identity(struct builder *b, const struct oci_process *p, struct plan_process *ret)
+static int plan_identity(struct builder *b, const struct oci_process *p, struct plan_process *ret)
 {
 	uint32_t *groups = NEW_ARRAY(b, uint32_t, p->user.additional_gids.n);
 

@@ -10,7 +10,7 @@ void bpf_add(struct bpf *p, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
 	*VEC_ADD(p) = (struct sock_filter){ code, jt, jf, k };
 }
 
-void bpf_append(struct bpf *p, const struct bpf *from)
+static void bpf_append(struct bpf *p, const struct bpf *from)
 {
 	for (size_t i = 0; i < from->n; i++)
 		*VEC_ADD(p) = from->v[i];

@@ -37,7 +37,6 @@ struct seccomp_table { /* everything about one architecture */
 };
 
 void bpf_add(struct bpf *p, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k);
-void bpf_append(struct bpf *p, const struct bpf *from);
 /* "If A op k then `yes` else go on": whatever the length of `yes`. */
 void bpf_if(struct bpf *p, uint16_t jump, uint32_t k, const struct bpf *yes);
 /* The search for one architecture; the accumulator holds the system call number. Sorts t's rules. */

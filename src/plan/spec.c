@@ -13,7 +13,7 @@ static int check_version(struct builder *b, const char *version)
 	return 0;
 }
 
-int plan_hooks(struct builder *b, const struct oci_hooks *h, struct plan *p)
+static int plan_hooks(struct builder *b, const struct oci_hooks *h, struct plan *p)
 {
 	const __typeof__(h->prestart) *stages[] = {
 		&h->prestart,

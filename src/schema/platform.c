@@ -23,7 +23,7 @@ static void lower(char *s)
 		*s = (char)tolower((unsigned char)*s);
 }
 
-void platform_normalise(struct oci_platform *p)
+static void platform_normalise(struct oci_platform *p)
 {
 	lower(p->os);
 	lower(p->architecture);

@@ -8,8 +8,7 @@
  * machine's, with the processor's own level ("amd64/v3"). */
 int platform_parse(const char *text, struct oci_platform *ret, struct err *e);
 void platform_here(struct oci_platform *ret);
-const char *platform_arch(void); /* this machine's, in Go's words: "amd64" */
-void platform_normalise(struct oci_platform *p);
+const char *platform_arch(void);                   /* this machine's, in Go's words: "amd64" */
 char *platform_text(const struct oci_platform *p); /* os/arch[/variant] */
 /* How well `have` serves who wants `want`: 0 is the very platform, more is worse (an older variant, 386 on amd64, arm on arm64), -1 not at all.
  * have == NULL or without an architecture: serves, better than nothing (as Docker takes it). */

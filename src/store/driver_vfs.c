@@ -6,7 +6,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-int tree_copy(struct store *s, int from, int to, struct err *e)
+/* A worker copies the tree below from into the directory to. */
+static int tree_copy(struct store *s, int from, int to, struct err *e)
 {
 	AUTO_WORKER struct worker w = WORKER_NONE;
 	AUTO_STRB struct strb body = STRB_INIT;

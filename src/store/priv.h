@@ -89,7 +89,6 @@ struct store_layer *layer_find(struct store *s, const char *chain); /* lock held
 char *layer_name(struct store *s, const char *chain);               /* its directory; yours; NULL where there is none */
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */
 void busy_leave(struct store *s, const char *chain);                /* lock held */
-void layer_copy(struct store_layer *to, const struct store_layer *from);
 void layer_publish(struct store *s, struct store_layer *l); /* lock held; takes l's strings */
 /* lock held: out of the table, into *ret */
 void layer_take(struct store *s, struct store_layer *l, struct store_layer *ret);
@@ -97,13 +96,10 @@ void layer_put(struct db_batch *b, const struct store_layer *l); /* its document
 void blob_add(struct store_blobs *to, const struct store_blob_info *b);
 bool blob_named(struct store *s, const char *digest); /* lock held: some layer has it in its list */
 int layers_load(struct store *s, struct err *e);
-int init_layer_make(struct store *s, struct err *e);
 void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
 char *name_new(void);
 int init_fill(int root); /* what a container's root must have (mount points): made below root where it is missing */
 void subvolume_remove(int tmp, const char *name); /* tmp/<name>/diff where it is a btrfs subvolume; else nothing */
-/* A worker copies the tree below from into the directory to. */
-int tree_copy(struct store *s, int from, int to, struct err *e);
 int tree_rw_settle(struct store *s, const char *name,
 		   struct err *e); /* tmp/<name>, complete and synced, becomes a layer */
 int tree_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret, struct err *e);

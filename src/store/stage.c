@@ -149,11 +149,6 @@ const char *store_stage_diff_id(const struct store_stage *st)
 	return st->diff_id;
 }
 
-int64_t store_stage_size(const struct store_stage *st)
-{
-	return st->size;
-}
-
 void stage_free(struct store_stage *st)
 {
 	fd_closep(&st->dir);

@@ -65,7 +65,7 @@ int init_fill(int root)
 	return 0;
 }
 
-int init_layer_make(struct store *s, struct err *e)
+static int init_layer_make(struct store *s, struct err *e)
 {
 	AUTO_FD int fd = -1;
 	int r;

@@ -119,7 +119,6 @@ struct store_stage;
 int store_stage(struct store *s, const char *parent, const struct store_blob *blob, struct store_stage **ret,
 		struct err *e);
 const char *store_stage_diff_id(const struct store_stage *st);
-int64_t store_stage_size(const struct store_stage *st);
 void store_stage_drop(struct store *s, struct store_stage *st); /* NULL is fine */
 /* Syncs once, then moves and records n stages, v[0] on top of parent (NULL or a chain id that the caller holds), each next one on
  * top of the one before. The stages are gone afterwards, whatever happened. The caller gets one reference to the topmost

@@ -67,7 +67,7 @@ void store_layer_done(struct store_layer *l)
 	*l = (struct store_layer){ 0 };
 }
 
-void layer_copy(struct store_layer *to, const struct store_layer *from)
+static void layer_copy(struct store_layer *to, const struct store_layer *from)
 {
 	*to = (struct store_layer){
 		.chain_id = xstrdup(from->chain_id),

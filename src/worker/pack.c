@@ -10,6 +10,13 @@ struct out {
 	int64_t tar, n;
 };
 
+static void out_done(struct out *o)
+{
+	fd_closep(&o->fd);
+	gzip_free(o->gzip);
+	hash_free(o->hash);
+}
+
 static int write_compressed(void *ctx, const void *p, size_t n)
 {
 	struct out *o = ctx;
@@ -32,7 +39,7 @@ int verb_pack(struct job *j, struct err *e)
 	struct msg_reader rd = msg_reader(j->req->body, j->req->n);
 	const char *diff_id = msg_get_str(&rd);
 	uint32_t comp = msg_get_u32(&rd);
-	struct out out = { .fd = msg_take_fd(j->req, 2) };
+	CLEANUP(out_done) struct out out = { .fd = msg_take_fd(j->req, 2) };
 	char digest[72];
 	int r;
 
