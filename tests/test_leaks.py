@@ -39,7 +39,7 @@ def side_by_side(n, work):
 def test_three_hundred_containers_leave_nothing(own_engine):
     api = own_engine.api
     outside = settled(own_engine)
-    inside, kb, fds = census.process(own_engine)
+    inside, kb, fds = census.at_rest(own_engine)
 
     def cycles(number, rng):
         for i in range(60):

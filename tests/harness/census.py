@@ -21,11 +21,26 @@ def _cgroups(instance):
 
 
 def process(engine):
-    """The daemon's own: descriptors, threads, and its memory in kB."""
-    out = engine.machine.run("sh", "-c", f"ls -l /proc/{engine.pid}/fd; echo; ls /proc/{engine.pid}/task; echo; grep ^Pss: /proc/{engine.pid}/smaps_rollup").stdout
-    fds, tasks, pss = out.split("\n\n")
+    """The daemon's own: descriptors, threads, and its memory in kB: what is shared with other programs (Pss counts a part of it, the
+    more the fewer of them run) is left out, and so is all of it where a sanitizer keeps what was freed."""
+    out = engine.machine.run("sh", "-c", f"ls -l /proc/{engine.pid}/fd; echo; ls /proc/{engine.pid}/task; echo;"
+                             f"grep -q libasan /proc/{engine.pid}/maps && echo 0 0 || grep ^Anonymous: /proc/{engine.pid}/smaps_rollup").stdout
+    fds, tasks, memory = out.split("\n\n")
     fds = sorted(line.split(" -> ", 1)[1] for line in fds.splitlines() if " -> " in line)
-    return {"fds": len(fds), "threads": len(tasks.split())}, int(pss.split()[1]), fds
+    return {"fds": len(fds), "threads": len(tasks.split())}, int(memory.split()[1]), fds
+
+
+def at_rest(engine, quiet_s=2.5, timeout=30):
+    """process(), once threads and descriptors have not changed for longer than an idle thread stays: earlier requests are over."""
+    end = time.monotonic() + timeout
+    have, since = process(engine), time.monotonic()
+    while time.monotonic() < min(since + quiet_s, end):
+        time.sleep(0.1)
+        now = process(engine)
+        if now[0] != have[0]:
+            since = time.monotonic()
+        have = now
+    return have
 
 
 def outside(engine):
@@ -41,7 +56,7 @@ def outside(engine):
     }
 
 
-def settles(look, want, timeout=10):
+def settles(look, want, timeout=30):
     """Polls until look() == want; returns what it was last, for the assertion to show."""
     end = time.monotonic() + timeout
     while True:
