@@ -22,7 +22,6 @@ void late_dirs_done(struct late_dirs *l);
 int apply_clean_name(const char *name, char **ret, struct err *e);
 int apply_refuse(const char *name, const char *why, struct err *e);
 bool xattr_wanted(const char *name); /* may be set for an image */
-
 /* Paths that an archive brought, and the directories above them (seen.c): their hashes, so that ten million cost 160 MB at most. Two
  * paths with one hash would keep a file that a whiteout means: an archive can only do that to itself. */
 struct seen {

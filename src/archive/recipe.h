@@ -39,6 +39,8 @@ int recipe_end(struct recipe *r, const char *diff_id, int64_t tar_bytes, struct 
 struct recipe_sink {
 	int (*write)(void *ctx, const void *p, size_t n); /* negative errno ends it */
 	void *ctx;
+	/* A file that is not what it was: told, then zeros go out in its place (the diff id will be wrong). NULL: it ends there */
+	void (*broken)(void *ctx, const char *path, const char *why);
 };
 /* Content of files is read below dir. On success the bytes had the diff id want (and the one that the recipe promises). */
 int recipe_play(int recipe, int dir, const char *want, const struct recipe_sink *out, struct err *e);

@@ -245,7 +245,7 @@ static int from_side(struct play *p, int64_t at, uint64_t ref, uint64_t size, st
 	return 0;
 }
 
-static int from_file(struct play *p, const char *path, uint64_t size, struct err *e)
+static int open_file(struct play *p, const char *path, uint64_t size, struct err *e)
 {
 	AUTO_FD int fd = open_beneath(p->dir, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
 	struct stat st;
@@ -258,20 +258,52 @@ static int from_file(struct play *p, const char *path, uint64_t size, struct err
 		return err_set(e, ERR_SYSTEM, "%.200s of the layer is not what it was when it was unpacked", path);
 	if (size > RECIPE_BLOCK)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	while (size > 0) {
-		ssize_t n = read(fd, p->buf, (size_t)MIN(size, (uint64_t)RECIPE_BLOCK));
-		int r;
+	return TAKE_FD(fd);
+}
 
-		if (n < 0 && errno == EINTR)
+static int read_file(struct play *p, int fd, const char *path, size_t n, size_t *ret, struct err *e)
+{
+	ssize_t k;
+
+	do
+		k = read(fd, p->buf, n);
+	while (k < 0 && errno == EINTR);
+	if (k < 0)
+		return err_sys(e, -errno, "reading %.200s of the layer", path);
+	if (k == 0)
+		return err_set(e, ERR_SYSTEM, "%.200s of the layer became shorter", path);
+	*ret = (size_t)k;
+	return 0;
+}
+
+static int from_file(struct play *p, const char *path, uint64_t size, struct err *e)
+{
+	struct err why = ERR_INIT;
+	AUTO_FD int fd = open_file(p, path, size, &why);
+	bool zeros = false;
+	int r = fd < 0 ? fd : 0;
+
+	while (r < 0 || size > 0) {
+		size_t n = (size_t)MIN(size, (uint64_t)RECIPE_BLOCK);
+
+		if (r == 0 && !zeros)
+			r = read_file(p, fd, path, n, &n, &why);
+		if (r < 0 && !p->out->broken) {
+			if (e)
+				*e = why;
+			return r;
+		}
+		if (r < 0) { /* the rest in zeros: what follows can still be looked at */
+			p->out->broken(p->out->ctx, path, why.msg);
+			memset(p->buf, 0, RECIPE_BLOCK);
+			zeros = true;
+			r = 0;
 			continue;
-		if (n < 0)
-			return err_sys(e, -errno, "reading %.200s of the layer", path);
-		if (n == 0)
-			return err_set(e, ERR_SYSTEM, "%.200s of the layer became shorter", path);
-		r = give(p, p->buf, (size_t)n, e);
+		}
+		r = give(p, p->buf, n, e);
 		if (r < 0)
 			return r;
-		size -= (uint64_t)n;
+		size -= n;
 	}
 	return 0;
 }

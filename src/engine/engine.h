@@ -202,6 +202,10 @@ struct container_commit {
 int container_commit(struct engine *en, const char *ref, const struct container_commit *o, char **ret_id,
 		     struct err *e);
 
+/* POST /hoy/images/verify: a line for each layer, {"layer","diffID","images","status":"ok"|"broken"|"unknown","problems":[{"path","problem"}],
+ * "bytes","entries"}, and one at the end, {"layers","broken","unknown"}. names empty = every image. */
+int images_verify(struct engine *en, const struct strv *names, const struct engine_progress *p, struct err *e);
+
 /* ---- registries (registry_glue.c) ---- */
 struct docker_auth_config;
 struct docker_auth_response;

@@ -143,6 +143,26 @@ int image_prune(struct images *t, const struct image_prune *q, struct image_remo
 /* Bytes of the layers that went with it, told from a list made before. */
 int64_t image_removal_bytes(const struct image_removal *r, const struct store_layers *before);
 
+/* ---- verify (verify.c) ---- */
+struct image_check {    /* of one layer; lent */
+	const char *layer; /* chain id */
+	const char *diff_id;
+	const struct strv *images;       /* ids of those that have it, of the images asked for */
+	const struct store_check *found; /* NULL where nothing could be said: then error says why */
+	const char *error;
+};
+struct image_verify {
+	void (*layer)(void *ctx, const struct image_check *c); /* from two threads, one at a time */
+	bool (*gone)(void *ctx);                               /* nobody listens any more: end. NULL = never */
+	void *ctx;
+};
+struct image_verified {
+	size_t layers, broken, unsaid; /* unsaid: could not be looked at */
+};
+/* names NULL or empty: every image. Each layer once, two at a time. */
+int image_verify(struct images *t, const struct strv *names, const struct image_verify *v, struct image_verified *ret,
+		 struct err *e);
+
 /* Where bytes come from: a descriptor that a worker reads directly, or (fd < 0) a function called in the caller's thread. */
 struct image_source {
 	int fd;

@@ -8,7 +8,7 @@
 
 #define DEPTH_MAX 1000
 
-static int open_recipe(struct store *s, const char *chain, struct err *e)
+int recipe_open(struct store *s, const char *chain, struct err *e)
 {
 	AUTO_FREE char *name = layer_name(s, chain);
 	AUTO_FREE char *path = name ? path_join(name, LAYER_RECIPE) : NULL;
@@ -55,7 +55,7 @@ static int make_pipe(struct store_pack *p, int *theirs, struct err *e)
 static int start(struct store *s, const char *chain, enum worker_comp comp, struct store_pack *p, struct err *e)
 {
 	AUTO_STRB struct strb body = STRB_INIT;
-	AUTO_FD int recipe = open_recipe(s, chain, e);
+	AUTO_FD int recipe = recipe_open(s, chain, e);
 	AUTO_FD int dir = recipe < 0 ? -1 : store_layer_dir(s, chain, e);
 	AUTO_FD int theirs = -1;
 	int r = recipe < 0 ? recipe : dir < 0 ? dir : make_pipe(p, &theirs, e);
@@ -116,7 +116,7 @@ int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e)
 
 int store_layer_packable(struct store *s, const char *chain, struct err *e)
 {
-	AUTO_FD int fd = open_recipe(s, chain, e);
+	AUTO_FD int fd = recipe_open(s, chain, e);
 
 	return fd < 0 ? fd : 0;
 }

@@ -95,6 +95,7 @@ void layer_take(struct store *s, struct store_layer *l, struct store_layer *ret)
 void layer_put(struct db_batch *b, const struct store_layer *l); /* its document */
 void blob_add(struct store_blobs *to, const struct store_blob_info *b);
 bool blob_named(struct store *s, const char *digest); /* lock held: some layer has it in its list */
+int recipe_open(struct store *s, const char *chain, struct err *e); /* a descriptor */
 int layers_load(struct store *s, struct err *e);
 void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
 char *name_new(void);

@@ -87,6 +87,21 @@ int store_pack_fd(const struct store_pack *p);                               /* 
 int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e);  /* frees p in any case */
 int store_layer_packable(struct store *s, const char *chain, struct err *e); /* is the recipe there? */
 
+/* Is a layer still what its archive brought? Reads all of it (and the recipe), in a worker. An error means that nothing can be said. */
+struct store_flaw {
+	char *path, *why; /* path "" = the layer as a whole */
+};
+struct store_check {
+	struct {
+		struct store_flaw *v;
+		size_t n;
+	} flaws;     /* the first hundred; none: it is whole */
+	int64_t all; /* how many there are */
+	int64_t entries, bytes;
+};
+void store_check_done(struct store_check *c);
+int store_layer_verify(struct store *s, const char *chain, struct store_check *ret, struct err *e);
+
 /* Bytes for a worker: a descriptor that it reads itself; a file that is still growing (fd and wait); or (fd < 0) a function. The
  * functions are called in our thread. */
 struct store_source {

@@ -20,6 +20,8 @@ enum worker_msg {
 	WORKER_TREE = 4,  /* "tree": u32 enum worker_tree, u32 is an upper directory, str lower_dir, str mount options,
 		    * [fd out][fd directory, or mount namespace][memfd: opaque directories, "", ignored paths, each ended by NUL]
 		    * [fd directory to compare with, or none] -> WORKER_PACKED: a directory as an archive */
+	WORKER_VERIFY =
+		5, /* "verify": str diff id, u32 enum worker_form, [fd recipe][fd layer] -> WORKER_VERIFIED: is it still what its archive brought? */
 	WORKER_COPY = 20, /* "copy": [fd tree][fd empty directory] -> WORKER_COPIED. Not synced */
 
 	/* answers */
@@ -31,6 +33,9 @@ enum worker_msg {
 		102, /* [memfd: u32 n, then n times: str path, u32 is a file (else a link), i64 size, str link's target] */
 	WORKER_PACKED = 104,   /* str digest of what was written, i64 bytes of it */
 	WORKER_PROGRESS = 103, /* before the answer, any number of times: i64 bytes read so far */
+	WORKER_VERIFIED =
+		105, /* i64 entries, i64 bytes of the archive, i64 flaws, u32 how many of them are listed, [memfd: for each path and
+		      * sentence; then directories that must be marked opaque; each ended by NUL] */
 	WORKER_COPIED = 120,   /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */
 };
 enum worker_comp { WORKER_COMP_NONE = 0, WORKER_COMP_GZIP = 1, WORKER_COMP_ZSTD = 2 };

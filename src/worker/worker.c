@@ -15,6 +15,7 @@ static const struct verb verbs[] = {
 	{ "pack", WORKER_PACK, WORKER_PACKED, verb_pack },
 	{ "tree", WORKER_TREE, WORKER_PACKED, verb_tree, tree_prepare },
 	{ "load", WORKER_SPOOL, WORKER_SPOOLED, verb_spool },
+	{ "verify", WORKER_VERIFY, WORKER_VERIFIED, verb_verify },
 	{ "copy", WORKER_COPY, WORKER_COPIED, verb_copy },
 };
 

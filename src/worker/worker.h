@@ -28,4 +28,5 @@ int verb_pack(struct job *j, struct err *e);
 int verb_tree(struct job *j, struct err *e);
 int tree_prepare(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
+int verb_verify(struct job *j, struct err *e);
 int verb_copy(struct job *j, struct err *e);

@@ -1,0 +1,117 @@
+"""Keeping images whole: verify finds what is not as it was."""
+import json
+import os
+import tarfile
+
+import pytest
+
+from harness import engine as engines
+from harness import images
+from harness.images import tar_of
+
+DIR = dict(kind=tarfile.DIRTYPE, mode=0o755)
+LOWER = tar_of(("etc", DIR), ("etc/conf", dict(data=b"one\n" * 300)), ("etc/old", dict(data=b"old")), ("etc/run", dict(data=b"#!", mode=0o4755, uid=7, gid=8)),
+               ("etc/link", dict(kind=tarfile.SYMTYPE, linkname="conf")), ("etc/hard", dict(kind=tarfile.LNKTYPE, linkname="etc/conf")),
+               ("etc/pipe", dict(kind=tarfile.FIFOTYPE, mode=0o600)), ("dir/implied", dict(data=b"x" * 100000)), ("sub", DIR), ("sub/a", dict(data=b"a")),
+               ("twice", dict(data=b"first")), ("twice", dict(data=b"second", mtime=5)), ("lib", dict(kind=tarfile.SYMTYPE, linkname="usr")), ("usr", DIR),
+               ("lib/through", dict(data=b"a link")),
+               ("cap", dict(data=b"x", pax_headers={"SCHILY.xattr.user.note": "hello"})))
+UPPER = tar_of(("etc", DIR), ("etc/.wh.old", dict()), ("sub", DIR), ("sub/.wh..wh..opq", dict()), ("sub/b", dict(data=b"b")), ("new", dict(data=b"new")))
+
+
+@pytest.fixture(scope="module", params=["overlay2", "vfs"])
+def engine(request):
+    engines.need_hoyd()
+    e = engines.Hoyd("--storage-driver", request.param).start()
+    e.driver = request.param
+    yield e
+    reports = e.close()
+    assert not reports, "\n".join(reports.values())
+
+
+def verify(engine, *names):
+    answer = engine.api.post("/hoy/images/verify?" + "&".join("name=" + n for n in names), timeout=300)
+    assert answer.status == 200, answer.body
+    lines = [json.loads(x) for x in answer.body.decode().split("\r\n") if x]
+    return lines[:-1], lines[-1]
+
+
+@pytest.fixture
+def image(engine):
+    data, image_id = images.archive(LOWER, UPPER, tag="hoytest:care")
+    engine.api.delete("/images/hoytest:care", force=1)
+    assert engine.api.post("/images/load", data, headers={"Content-Type": "application/x-tar"}).status == 200
+    yield image_id
+    engine.api.delete("/images/hoytest:care", force=1)
+
+
+def folder(engine, holds):
+    """The layer's directory that has this file."""
+    base = f"{engine.folder}/data/" + ("layers" if engine.driver == "overlay2" else "layers-vfs")
+    found = [f"{base}/{n}/diff" for n in os.listdir(base) if os.path.lexists(f"{base}/{n}/diff/{holds}")]
+    return max(found, key=lambda f: len(os.listdir(f + "/sub")) if not os.path.exists(f + "/new") else -1) if holds == "etc/conf" else found[0]
+
+
+def test_what_was_loaded_is_whole(engine, image):
+    layers, end = verify(engine)
+    assert [x["status"] for x in layers] == ["ok"] * len(layers) and len(layers) >= 2, layers
+    assert end == {"layers": len(layers), "broken": 0, "unknown": 0}
+    assert {i for x in layers for i in x["images"]} == {image}
+
+
+BREAK = {
+    "content": (lambda f: open(f + "/etc/conf", "r+b").write(b"two"), "etc/conf"),
+    "shorter": (lambda f: os.truncate(f + "/dir/implied", 5), "dir/implied"),
+    "gone": (lambda f: os.unlink(f + "/dir/implied"), "dir/implied"),
+    "mode": (lambda f: os.chmod(f + "/etc/run", 0o755), "etc/run"),
+    "owner": (lambda f: os.lchown(f + "/etc/link", 3, 3), "etc/link"),
+    "time": (lambda f: os.utime(f + "/etc/conf", (1, 1)), "etc/conf"),
+    "folder's time": (lambda f: os.utime(f + "/sub", (1, 1)), "sub"),
+    "target": (lambda f: (os.unlink(f + "/etc/link"), os.symlink("elsewhere", f + "/etc/link")), "etc/link"),
+    "kind": (lambda f: (os.unlink(f + "/etc/pipe"), os.mkdir(f + "/etc/pipe")), "etc/pipe"),
+    "not the same file": (lambda f: (os.unlink(f + "/etc/hard"), open(f + "/etc/hard", "wb").write(b"one\n" * 300)), "etc/hard"),
+    "attribute": (lambda f: os.setxattr(f + "/etc/conf", "user.more", b"x"), "etc/conf"),
+    "attribute gone": (lambda f: os.removexattr(f + "/cap", "user.note"), "cap"),
+    "more": (lambda f: open(f + "/etc/more", "w").close(), "etc/more"),
+}
+
+
+@pytest.mark.parametrize("what", BREAK)
+def test_the_file_that_is_broken_is_named(engine, image, what):
+    harm, path = BREAK[what]
+    if what == "more" and engine.driver == "vfs":
+        pytest.skip("a whole tree has more than its layer brought")
+    try:
+        harm(folder(engine, "etc/conf"))
+    except OSError as e:
+        pytest.skip(str(e))
+    layers, end = verify(engine, "hoytest:care")
+    assert end["broken"] == 1 and end["layers"] == 2
+    bad = [x for x in layers if x["status"] == "broken"]
+    assert path in [p["path"] for p in bad[0]["problems"]], bad
+
+
+def test_marks_that_hide_lower_files_are_looked_at(engine, image):
+    if engine.driver != "overlay2":
+        pytest.skip("whole trees have no marks")
+    upper = folder(engine, "new")
+    os.unlink(upper + "/etc/old")
+    os.removexattr(upper + "/sub", "trusted.overlay.opaque")
+    bad = [x for x in verify(engine)[0] if x["status"] == "broken"]
+    assert {p["path"] for p in bad[0]["problems"]} >= {"etc/old", "sub"} and len(bad) == 1
+
+
+def test_a_recipe_that_is_broken_or_gone_is_told(engine, image):
+    recipe = os.path.dirname(folder(engine, "new")) + "/recipe"
+    with open(recipe, "r+b") as f:
+        f.write(b"junkjunkjunk")
+    layers, end = verify(engine)
+    assert end["broken"] == 1 and "recipe" in json.dumps(layers)
+    os.unlink(recipe)
+    layers, end = verify(engine)
+    assert end["unknown"] == 1 and end["broken"] == 0
+
+
+def test_unknown_names_are_refused(engine, image):
+    answer = engine.api.post("/hoy/images/verify?name=hoytest:nosuch")
+    assert answer.status == 404 and answer.message == "No such image: hoytest:nosuch"
