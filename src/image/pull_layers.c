@@ -176,15 +176,14 @@ static void settled(struct layer *l)
 }
 
 /* The download's file goes, or is kept, when its layer is recorded; who waits for it elsewhere looks after it from then on. */
-static void end_partial(struct layer *l)
+static void end_partial(struct layer *l, enum store_partial_fate fate)
 {
-	bool keep = l->p->voice->x->keep_blobs;
 	struct store_partial *again = NULL;
 	struct err e = ERR_INIT;
 	int no_waiting = 1;
 
 	if (store_partial_open(l->p->t->store, l->blob->digest, &no_waiting, &again, NULL) == 0 &&
-	    store_partial_close(again, keep ? STORE_PARTIAL_BLOB : STORE_PARTIAL_DROP, &e) < 0)
+	    store_partial_close(again, fate, &e) < 0)
 		log_warn("%s: %s", l->p->repo, e.msg);
 }
 
@@ -255,7 +254,7 @@ static int get_layer(struct layer *l, struct err *e)
 	else
 		store_stage_drop(p->t->store, f.stage);
 	if (r == 0)
-		end_partial(l);
+		end_partial(l, p->voice->x->keep_blobs ? STORE_PARTIAL_BLOB : STORE_PARTIAL_DROP);
 	return r;
 }
 
@@ -320,6 +319,17 @@ static void plan(struct pull *p, const struct remote_image *from, struct image *
 	}
 }
 
+/* What was fetched of an image that has no room here is in everybody's way. */
+static void make_room(struct pull *p)
+{
+	int why = p->err.sys ? p->err.sys : p->error;
+
+	if (why != -ENOSPC && why != -EDQUOT)
+		return;
+	for (size_t k = p->settled; k < p->n; k++)
+		end_partial(&p->v[k], STORE_PARTIAL_DROP);
+}
+
 int pull_layers(struct images *t, struct voice *v, const char *repo, const struct remote_image *from, struct image *i,
 		size_t first, const char *parent, char ret_chain[DIGEST_TEXT], struct err *e)
 {
@@ -353,6 +363,7 @@ int pull_layers(struct images *t, struct voice *v, const char *repo, const struc
 	for (unsigned k = 0; k < threads; k++)
 		(void)pthread_join(thread[k], NULL);
 	if (p.error) {
+		make_room(&p);
 		r = p.error;
 		if (e)
 			*e = p.err;
