@@ -10,7 +10,7 @@
 #define OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define OCI_CONFIG "application/vnd.oci.image.config.v1+json"
 #define OCI_LAYER "application/vnd.oci.image.layer.v1.tar"
-#define ATTEMPTS 3
+#define ATTEMPTS 5
 
 struct layer {
 	const char *diff_id;
@@ -117,15 +117,17 @@ static int send_layer(struct push *p, struct layer *l, struct err *e)
 	struct remote_sent sent = { 0 };
 	AUTO_FD int kept = -1;
 	size_t i;
-	int r = -EIO;
+	int r = -EAGAIN;
 
 	store_layer_blobs(p->t->store, l->diff_id, &known);
 	for (i = known.n; kept < 0 && i-- > 0;)
 		kept = store_blob_open(p->t->store, known.v[i].digest);
 	if (kept >= 0)
 		r = send_kept(p, l, kept, &known.v[i], &sent, e);
-	for (int attempt = 0; kept < 0 && attempt < ATTEMPTS && r < 0 && r != -ECANCELED; attempt++)
+	for (int attempt = 0; kept < 0 && attempt < ATTEMPTS && r == -EAGAIN; attempt++)
 		r = send_packed(p, l, &sent, e);
+	if (r == -EAGAIN && e)
+		e->sys = 0; /* it was for us */
 	if (r == 0) {
 		l->blob = (struct store_blob_info){ .digest = xstrdup(sent.digest),
 						    .media_type = xstrdup(kept >= 0 ? known.v[i].media_type

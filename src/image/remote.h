@@ -106,7 +106,7 @@ int remote_blob_head(struct remote *r, const char *digest, int64_t *ret_size,
 /* Tries to take digest over from the other repository of this registry (path). 0 = it is there now, -ENOENT = it has to be sent. */
 int remote_blob_mount(struct remote *r, const char *digest, const char *from, struct err *e);
 /* Sends the bytes of src (a file: size known, sent in one piece and resumed after a break; a pipe: chunks). digest and size NULL/-1 where
- * only the end knows them: the worker counts and hashes. */
+ * only the end knows them: the worker counts and hashes; -EAGAIN: it broke, and may go better when all of it is sent again. */
 struct remote_sent {
 	char digest[DIGEST_TEXT];
 	int64_t size;

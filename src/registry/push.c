@@ -226,8 +226,13 @@ static int send_all(struct put *u, struct err *e)
 			r = patch(u, &wait, e);
 		if (r <= 0)
 			return r;
-		if (t->size < 0) /* what was read from a pipe cannot be read again */
-			return e && e->sys ? e->sys : -EIO;
+		if (t->size <
+		    0) { /* what was read from a pipe cannot be read again: it is for who fills it to begin anew */
+			(void)back_off(u->s, 1, wait);
+			if (e)
+				e->sys = -EAGAIN;
+			return -EAGAIN;
+		}
 		if (++fails >= u->s->attempts || !back_off(u->s, fails, wait))
 			return e && e->sys ? e->sys : -EIO;
 		r = u->url ? ask_status(u, e) : 0;
