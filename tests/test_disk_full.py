@@ -5,7 +5,9 @@ import time
 import pytest
 
 from harness import census, engine as engines, images
+from harness.cli import until
 from harness.images import BUSYBOX
+from harness.registry import Registry, random_layer
 
 
 class TightHoyd(engines.Hoyd):
@@ -106,3 +108,23 @@ def test_an_image_too_large_for_the_disk_leaves_nothing(tight):
     assert made.status == 201
     assert api.post(f"/containers/{made.json['Id']}/start").status == 204
     assert api.delete(f"/containers/{made.json['Id']}", force=1).status == 204
+
+
+def test_a_pull_that_does_not_fit(tight, name):
+    """It says so, gives the room back, and what was there is as before; a smaller image fits then."""
+    api = tight.api
+    registry = Registry(tight)
+    big = registry.put_image(name, "big", random_layer("small", 100_000), random_layer("big", 14 << 20), random_layer("last", 14 << 20))
+    registry.put_image(name, "small", random_layer("f", 500_000))
+    before = api.get("/images/json").json
+    free = os.statvfs(f"/proc/{tight.machine.pid}/root{tight.folder}/data").f_bavail
+    lines = api.post("/images/create", fromImage=f"{registry.host}/{name}:big", timeout=120).body
+    assert b"no space left on device" in lines, lines
+    assert any(layer["digest"].encode() in lines for layer in big["layers"]) or b"failed to register layer" in lines, lines
+    assert api.get("/images/json").json == before and api.get("/_ping", version="").status == 200
+    until(lambda: os.statvfs(f"/proc/{tight.machine.pid}/root{tight.folder}/data").f_bavail > free - 300, timeout=20, what="room")  # a settled layer is kept
+    lines = api.post("/images/create", fromImage=f"{registry.host}/{name}:small").body
+    assert b"Downloaded newer image" in lines, lines
+    assert api.delete(f"/images/{registry.host}/{name}:small", force=1).status == 200
+    assert api.delete(f"/images/{BUSYBOX}", force=1).status == 200
+    registry.stop()
