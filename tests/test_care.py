@@ -1,13 +1,19 @@
-"""Keeping images whole: verify finds what is not as it was."""
+"""Keeping images whole: verify finds what is not as it was, heal makes it anew."""
+import contextlib
 import json
 import os
+import subprocess
 import tarfile
+import threading
+import time
 
 import pytest
 
 from harness import engine as engines
 from harness import images
+from harness.cli import Cli
 from harness.images import tar_of
+from harness.registry import Registry, gzipped
 
 DIR = dict(kind=tarfile.DIRTYPE, mode=0o755)
 LOWER = tar_of(("etc", DIR), ("etc/conf", dict(data=b"one\n" * 300)), ("etc/old", dict(data=b"old")), ("etc/run", dict(data=b"#!", mode=0o4755, uid=7, gid=8)),
@@ -115,3 +121,91 @@ def test_a_recipe_that_is_broken_or_gone_is_told(engine, image):
 def test_unknown_names_are_refused(engine, image):
     answer = engine.api.post("/hoy/images/verify?name=hoytest:nosuch")
     assert answer.status == 404 and answer.message == "No such image: hoytest:nosuch"
+
+
+# ---- heal ----
+@pytest.fixture
+def pulled(request, tmp_path):
+    """(engine, cli, registry, ref, the layer's directory): an image that came from a registry."""
+    engines.need_hoyd()
+    made = []
+
+    def make(*args):
+        e = engines.Hoyd(*args).start()
+        r = Registry(e)
+        made.extend([r, e])
+        r.put_image("care/box", "1", gzipped(LOWER), gzipped(UPPER))
+        cli = Cli("hoy", e.host, str(tmp_path))
+        cli("pull", f"{r.host}/care/box:1")
+        e.driver = "overlay2"
+        return e, cli, r, f"{r.host}/care/box:1", folder(e, "new")
+    yield make
+    with contextlib.suppress(subprocess.CalledProcessError):  # a test may have stopped it
+        made[0].stop()
+    reports = made[1].close()
+    assert not reports, "\n".join(reports.values())
+
+
+def layers_on_disk(engine):
+    return {n: os.stat(f"{engine.folder}/data/layers/{n}").st_ino for n in os.listdir(f"{engine.folder}/data/layers")}
+
+
+@pytest.mark.parametrize("args", [(), ("--keep-blobs",)])
+def test_heal_makes_only_the_broken_layer_anew(pulled, args):
+    engine, cli, registry, ref, layer = pulled(*args)
+    before = layers_on_disk(engine)
+    assert "0 healed, 0 still broken" in cli("image", "heal").out and layers_on_disk(engine) == before
+    with open(layer + "/new", "w") as f:
+        f.write("bad")
+    os.unlink(layer + "/sub/b")
+    out = cli("image", "verify", ref, rc=1).out
+    assert "sub/b: " in out and "1 broken" in out
+    if args:
+        registry.stop()  # the blob is here
+    assert "1 healed, 0 still broken" in cli("image", "heal", ref).out
+    after = layers_on_disk(engine)
+    assert after.keys() == before.keys() and [n for n in after if after[n] != before[n]] == [os.path.basename(os.path.dirname(layer))]
+    assert "0 broken" in cli("image", "verify").out
+    engine.restart()
+    assert "0 broken" in cli("image", "verify").out and not os.listdir(f"{engine.folder}/data/partial")
+
+
+def test_heal_says_what_it_cannot_do(pulled):
+    engine, cli, registry, ref, layer = pulled()
+    os.chmod(layer + "/new", 0o777)
+    registry.stop()
+    out = cli("image", "heal", rc=1).out
+    assert "still broken" in out and "1 still broken" in out
+    assert "mode is 0777" in cli("image", "verify", rc=1).out
+    data, _ = images.archive(tar_of(("only", dict(data=b"loaded"))), tag="hoytest:loaded")
+    engine.api.post("/images/load", data, headers={"Content-Type": "application/x-tar"})
+    os.unlink(folder(engine, "only") + "/only")
+    assert "came from no registry" in cli("image", "heal", "hoytest:loaded", rc=1).out
+
+
+def test_a_layer_that_a_container_runs_on_is_left_alone(pulled, busybox_tar):
+    engine, cli, registry, ref, layer = pulled()
+    registry.put_image("care/busy", "1", gzipped(busybox_tar))
+    cli("pull", f"{registry.host}/care/busy:1")
+    cli("run", "-d", "--name", "hoyt-busy", f"{registry.host}/care/busy:1", "/bin/sleep", "1000")
+    mine = folder(engine, "bin/busybox")
+    os.chmod(mine + "/etc/group", 0o600)
+    assert "running container uses the layer" in cli("image", "heal", rc=1).out
+    assert cli("exec", "hoyt-busy", "/bin/echo", "alive").line == "alive"
+    cli("rm", "-f", "hoyt-busy")
+    assert "1 healed" in cli("image", "heal").out
+
+
+def test_killed_while_healing(pulled):
+    engine, cli, registry, ref, layer = pulled()
+    names = set(layers_on_disk(engine))
+    for pause in (0.0, 0.02, 0.05, 0.1, 0.2):
+        os.chmod(folder(engine, "new") + "/new", 0o777)
+        t = threading.Thread(target=lambda: cli("image", "heal", rc=None))
+        t.start()
+        time.sleep(pause)
+        engine.restart()
+        t.join()
+        assert set(layers_on_disk(engine)) == names
+    cli("image", "heal")
+    assert "0 broken" in cli("image", "verify").out

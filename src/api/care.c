@@ -20,3 +20,16 @@ int api_hoy_verify(struct request *q, struct err *e)
 	r = images_verify(q->engine, &names, &p, e);
 	return api_lines_end(&lines, r, e);
 }
+
+int api_hoy_heal(struct request *q, struct err *e)
+{
+	AUTO_STRV struct strv names = { 0 };
+	struct api_lines lines = { .q = q };
+	struct engine_progress p = { .line = api_line, .gone = api_lines_gone, .ctx = &lines };
+	struct engine_registry nobody = { 0 };
+	int r;
+
+	names_of(q, &names);
+	r = images_heal(q->engine, &names, &nobody, &p, e);
+	return api_lines_end(&lines, r, e);
+}

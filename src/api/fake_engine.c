@@ -229,6 +229,12 @@ int images_tag(struct engine *en, const char *ref, const char *repo, const char 
 	return say(e, "tag %s %s %s", ref, repo, tag);
 }
 
+int images_heal(struct engine *en, const struct strv *names, const struct engine_registry *reg,
+		const struct engine_progress *p, struct err *e)
+{
+	return say(e, "heal %zu", names->n);
+}
+
 int images_verify(struct engine *en, const struct strv *names, const struct engine_progress *p, struct err *e)
 {
 	int r = say(e, "verify %zu", names->n);

@@ -1,4 +1,4 @@
-/* cmd_care.c - keeping images whole: verify. Hoy's own; another daemon says that it has no such page. */
+/* cmd_care.c - keeping images whole: verify, heal. Hoy's own; another daemon says that it has no such page. */
 #include "cli/command.h"
 #include "cli/human.h"
 
@@ -116,4 +116,38 @@ int cmd_image_verify(struct cli *c)
 	if (each_line(c, strb_str(&path), verified_line, &v, &e) < 0)
 		return cli_report(&e);
 	return v.broken || v.unknown ? 1 : 0;
+}
+
+/* ---- heal ---- */
+static void healed_line(void *ctx, const struct jval *line)
+{
+	int64_t *left = ctx;
+	char layer[13];
+
+	if (jval_get(line, "layers")) {
+		*left = jval_int(jval_get(line, "broken"));
+		(void)printf("%lld layers, %lld healed, %lld still broken\n",
+			     (long long)jval_int(jval_get(line, "layers")),
+			     (long long)jval_int(jval_get(line, "healed")), (long long)*left);
+		return;
+	}
+	(void)short_id(jval_str(jval_get(line, "layer")), layer);
+	if (streq(jval_str(jval_get(line, "status")), "healed"))
+		(void)printf("%s  healed from %s\n", layer, jval_str(jval_get(line, "from")));
+	else
+		(void)printf("%s  still broken: %s\n", layer, jval_str(jval_get(line, "error")));
+	(void)fflush(stdout);
+}
+
+int cmd_image_heal(struct cli *c)
+{
+	AUTO_STRB struct strb path = STRB_INIT;
+	struct err e = ERR_INIT;
+	int64_t left = 1; /* until we are told */
+
+	strb_adds(&path, "/hoy/images/heal");
+	add_names(&path, c->words);
+	if (each_line(c, strb_str(&path), healed_line, &left, &e) < 0)
+		return cli_report(&e);
+	return left ? 1 : 0;
 }

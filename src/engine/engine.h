@@ -206,6 +206,12 @@ int container_commit(struct engine *en, const char *ref, const struct container_
  * "bytes","entries"}, and one at the end, {"layers","broken","unknown"}. names empty = every image. */
 int images_verify(struct engine *en, const struct strv *names, const struct engine_progress *p, struct err *e);
 
+/* POST /hoy/images/heal: a line for each layer that was broken, {"layer","status":"healed"|"broken","from","error"}, and one at the end,
+ * {"layers","healed","broken"}. Blobs are fetched without credentials, unless r has some. */
+struct engine_registry;
+int images_heal(struct engine *en, const struct strv *names, const struct engine_registry *r,
+		const struct engine_progress *p, struct err *e);
+
 /* ---- registries (registry_glue.c) ---- */
 struct docker_auth_config;
 struct docker_auth_response;

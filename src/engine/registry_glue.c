@@ -356,3 +356,39 @@ int registry_login(struct engine *en, const struct docker_auth_config *a, struct
 		ret->status = xstrdup("Login Succeeded");
 	return r;
 }
+
+/* ---- broken layers, fetched again ---- */
+static void layer_healed(void *ctx, const struct image_healed *h)
+{
+	const struct engine_progress *p = ctx;
+	AUTO_STRB struct strb b = STRB_INIT;
+
+	strb_adds(&b, "{\"layer\":");
+	json_add_str(&b, h->layer);
+	strb_addf(&b, ",\"status\":\"%s\",\"%s\":", h->from ? "healed" : "broken", h->from ? "from" : "error");
+	json_add_str(&b, h->from ? h->from : h->error);
+	strb_addc(&b, '}');
+	(void)p->line(p->ctx, strb_str(&b));
+}
+
+int images_heal(struct engine *en, const struct strv *names, const struct engine_registry *reg,
+		const struct engine_progress *p, struct err *e)
+{
+	struct remote_config config;
+	struct image_heal h = { .remote = &config,
+				.auth = remote_auth(reg->auth),
+				.layer = layer_healed,
+				.gone = gone,
+				.ctx = (void *)(uintptr_t)p };
+	size_t layers = 0, healed = 0, left = 0;
+	AUTO_FREE char *line = NULL;
+	int r;
+
+	remote_config(en, &config);
+	r = image_heal(en->images, names, &h, &layers, &healed, &left, e);
+	if (r < 0)
+		return r;
+	line = xasprintf("{\"layers\":%zu,\"healed\":%zu,\"broken\":%zu}", layers, healed, left);
+	(void)p->line(p->ctx, line);
+	return 0;
+}

@@ -50,6 +50,8 @@ void tell(struct images *t, const char *action, const char *id, const char *name
 void image_names_add(struct image_names *ret, const char *full);        /* as people write it */
 void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
 
+bool image_runs(struct images *t, const char *id); /* a running container was made from it; takes no lock */
+bool image_used(struct images *t, const char *id); /* any container */
 bool image_labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */
 
 /* changes.c: `--change` of import and commit; pure */

@@ -54,6 +54,20 @@ static char *first_user(struct images *t, const char *id, bool running_only)
 	return found;
 }
 
+bool image_runs(struct images *t, const char *id)
+{
+	AUTO_FREE char *who = first_user(t, id, true);
+
+	return who;
+}
+
+bool image_used(struct images *t, const char *id)
+{
+	AUTO_FREE char *who = first_user(t, id, false);
+
+	return who;
+}
+
 static int conflict(const char *id, bool hard, struct err *e, const char *why, const char *container)
 {
 	return err_set(e, ERR_CONFLICT, "conflict: unable to delete %s (%s) - %s%s", short_id(id),

@@ -24,6 +24,22 @@ struct image_transfer {
 	bool (*gone)(void *ctx); /* asked once a second from the caller's thread; NULL = never */
 	void *ctx;
 };
+/* heal.c: broken layers (image_verify) are unpacked anew, from kept blobs or from the registry that they came from; nothing else is
+ * touched. Told of each layer that was broken: from = "kept blob" or the repository, NULL where it is still broken and e says why. */
+struct image_healed {
+	const char *layer;
+	const char *from;
+	const char *error;
+};
+struct image_heal {
+	const struct remote_config *remote;
+	struct remote_auth auth;
+	void (*layer)(void *ctx, const struct image_healed *h);
+	bool (*gone)(void *ctx);
+	void *ctx;
+};
+int image_heal(struct images *t, const struct strv *names, const struct image_heal *h, size_t *ret_layers,
+	       size_t *ret_healed, size_t *ret_left, struct err *e);
 /* ref's tag or digest, "latest" where it has neither; every tag of the repository with all. platform NULL = this machine's. */
 int image_pull(struct images *t, const struct ref *ref, bool all, const char *platform, const struct image_transfer *x,
 	       struct err *e);

@@ -102,6 +102,13 @@ struct store_check {
 void store_check_done(struct store_check *c);
 int store_layer_verify(struct store *s, const char *chain, struct store_check *ret, struct err *e);
 
+/* A stage of the same diff id takes the place of a layer that is broken, under the layer's name, in one step; its record stays. The
+ * stage is gone afterwards, whatever happened. in_use is asked before and after: while it says yes nothing is exchanged, and what was
+ * exchanged already is deleted at the next start only. Not for store_whole_trees(): children are copies of what is broken. */
+struct store_stage;
+int store_layer_exchange(struct store *s, const char *chain, struct store_stage *st, bool (*in_use)(void *ctx),
+			 void *ctx, struct err *e);
+
 /* Bytes for a worker: a descriptor that it reads itself; a file that is still growing (fd and wait); or (fd < 0) a function. The
  * functions are called in our thread. */
 struct store_source {
