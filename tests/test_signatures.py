@@ -171,3 +171,25 @@ def test_a_policy_that_cannot_be_understood_keeps_the_daemon_from_starting(tmp_p
     with open(path, "w") as f:
         json.dump({"rules": [{"match": "x", "mode": "warn", "keys": keys["prod"].path}]}, f)
     subprocess.run([program("hoyd"), "--validate", "--signature-policy", path], capture_output=True, check=True)
+
+
+def test_copied_images_bring_their_signatures(new_engine, keys, tmp_path):
+    """What was signed for one registry is good in another where the policy says so, and only there."""
+    far = Registry(new_engine())
+    near = Registry(far.engine)
+    policy = str(tmp_path / "policy.json")
+    with open(policy, "w") as f:
+        json.dump({"rules": [{"match": f"{near.host}/prod", "mode": "enforce", "keys": keys["prod"].path, "signed-as": f"{far.host}/team"},
+                             {"match": near.host, "mode": "enforce", "keys": keys["prod"].path}]}, f)
+    engine = new_engine("--signature-policy", policy, machine=far.engine.machine)
+    tar = tar_of(("f", dict(data=b"x")))
+    digest = far.put_image("team/app", "1", ("gzip", tar, gzip.compress(tar)))["digest"]
+    text = payload(f"{far.host}/team/app", digest)
+    put_signatures(far, "team/app", digest, [(text, keys["prod"].sign(text))], "referrer")
+    hoy, cli = Cli("hoy", engine.host, str(tmp_path)), Cli("docker", engine.host, str(tmp_path))
+    for repo in ("prod/app", "other/app"):
+        hoy("image", "copy", f"{far.host}/team/app:1", f"{near.host}/{repo}:1")
+    cli("pull", f"{near.host}/prod/app:1")
+    assert f"signed for another repository: {far.host}/team/app" in cli("pull", f"{near.host}/other/app:1", rc=1).err
+    far.stop()
+    near.stop()

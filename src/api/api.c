@@ -63,6 +63,7 @@ static const struct route routes[] = {
 	{ "POST",   "/build/cancel",                 NULL },
 	{ "POST",   "/session",                      NULL },
 	{ "POST",   "/grpc",                         NULL },
+	{ "POST",   "/hoy/images/copy",              api_image_copy },
 	{ "GET",    "/distribution/{name}/json",     api_distribution_inspect },
 
 	{ "GET",    "/volumes",                      api_volume_list },

@@ -333,6 +333,14 @@ int images_push(struct engine *en, const char *name, const char *tag, const char
 	return say(e, "push %s %s", name, tag);
 }
 
+int images_copy(struct engine *en, const char *from, const char *to, const char *platform,
+		const struct engine_registry *from_reg, const struct engine_registry *to_reg,
+		const struct engine_progress *p, struct err *e)
+{
+	return say(e, "copy %s to %s as %s and %s", from, to, from_reg->auth ? from_reg->auth->username : "-",
+		   to_reg->auth ? to_reg->auth->username : "-");
+}
+
 int images_search(struct engine *en, const char *term, int64_t limit, const struct engine_filters *f,
 		  const struct engine_registry *r, struct docker_search_result **ret_v, size_t *ret_n, struct err *e)
 {

@@ -59,9 +59,9 @@ static void credentials_done(struct credentials *c)
 #define AUTO_CREDENTIALS CLEANUP(credentials_done)
 
 /* Like dockerd: a header that cannot be read is no header (clients have sent odd ones for ten years). */
-static void credentials_read(const struct request *q, struct credentials *c)
+static void credentials_of(const struct request *q, const char *name, struct credentials *c)
 {
-	const char *header = http_header(&q->http->headers, "X-Registry-Auth");
+	const char *header = http_header(&q->http->headers, name);
 	AUTO_STRB struct strb text = STRB_INIT;
 
 	if (header && base64_decode(header, strlen(header), &text) == 0 &&
@@ -74,6 +74,11 @@ static void credentials_read(const struct request *q, struct credentials *c)
 			strmap_set(&c->meta, h->k, h->v);
 	}
 	c->registry.meta_headers = &c->meta;
+}
+
+static void credentials_read(const struct request *q, struct credentials *c)
+{
+	credentials_of(q, "X-Registry-Auth", c);
 }
 
 int api_image_pull(struct request *q, struct err *e)
@@ -98,6 +103,21 @@ int api_image_push(struct request *q, struct err *e)
 
 	credentials_read(q, &c);
 	r = images_push(q->engine, q->name, api_q_str(q, "tag"), api_q_str(q, "platform"), &c.registry, &progress, e);
+	return api_lines_end(&lines, r, e);
+}
+
+/* Hoy's own: X-Registry-Auth is for the source, X-Hoy-Registry-Auth-To for the destination. */
+int api_image_copy(struct request *q, struct err *e)
+{
+	AUTO_CREDENTIALS struct credentials from = { 0 }, to = { 0 };
+	struct api_lines lines = { .q = q };
+	struct engine_progress progress = { .line = api_line, .gone = api_lines_gone, .ctx = &lines };
+	int r;
+
+	credentials_read(q, &from);
+	credentials_of(q, "X-Hoy-Registry-Auth-To", &to);
+	r = images_copy(q->engine, api_q_str(q, "from"), api_q_str(q, "to"), api_q_str(q, "platform"), &from.registry,
+			&to.registry, &progress, e);
 	return api_lines_end(&lines, r, e);
 }
 

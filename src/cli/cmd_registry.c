@@ -57,6 +57,20 @@ int cmd_push(struct cli *c)
 	return 0;
 }
 
+int cmd_image_copy(struct cli *c)
+{
+	const char *to = c->words->v[1];
+	AUTO_FREE char *shown = reference_display(to);
+	bool quiet = opt_bool(c->o, "quiet");
+	struct err e = ERR_INIT;
+
+	if (copy_image(c, c->words->v[0], to, opt_str(c->o, "platform"), quiet, stdout, &e) < 0)
+		return cli_report(&e);
+	if (quiet)
+		(void)printf("%s\n", shown);
+	return 0;
+}
+
 /* ---- search ---- */
 #define SEARCH_HEADERS "Name=NAME,Description=DESCRIPTION,StarCount=STARS,IsOfficial=OFFICIAL,IsAutomated=AUTOMATED"
 #define SEARCH_TABLE "{{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOfficial}}"

@@ -112,28 +112,41 @@ int progress_show(struct answer *a, bool quiet, FILE *to, struct err *e)
 	return r;
 }
 
-/* Credentials for the registry of image, and the request. */
-static int transfer(struct cli *c, const char *image, const char *path, bool quiet, FILE *to, struct err *e)
+static int add_credentials(struct strmap *headers, const char *name, const char *image, struct err *e)
 {
 	AUTO_CREDENTIALS struct credentials who = { 0 };
 	AUTO_FREE char *server = credentials_server(image), *header = NULL;
-	AUTO_STRMAP struct strmap headers = { 0 };
+	int r = credentials_get(server, &who, e);
+
+	if (r < 0)
+		return r;
+	header = credentials_header(server, &who);
+	strmap_set(headers, name, header);
+	return 0;
+}
+
+static int request(struct cli *c, const char *path, const struct strmap *headers, bool quiet, FILE *to, struct err *e)
+{
 	struct answer *a = NULL;
 	int r = cli_client(c, e);
 
 	if (r == 0)
-		r = credentials_get(server, &who, e);
-	if (r < 0)
-		return r;
-	header = credentials_header(server, &who);
-	strmap_set(&headers, "X-Registry-Auth", header);
-	r = client_start(c->client, &(struct client_call){ .method = "POST", .path = path, .headers = &headers }, &a,
-			 e);
+		r = client_start(c->client, &(struct client_call){ .method = "POST", .path = path, .headers = headers },
+				 &a, e);
 	if (r < 0)
 		return r;
 	r = progress_show(a, quiet, to, e);
 	answer_free(a);
 	return r;
+}
+
+/* Credentials for the registry of image, and the request. */
+static int transfer(struct cli *c, const char *image, const char *path, bool quiet, FILE *to, struct err *e)
+{
+	AUTO_STRMAP struct strmap headers = { 0 };
+	int r = add_credentials(&headers, "X-Registry-Auth", image, e);
+
+	return r < 0 ? r : request(c, path, &headers, quiet, to, e);
 }
 
 int pull_image(struct cli *c, const char *image, bool all_tags, const char *platform, bool quiet, FILE *to,
@@ -178,4 +191,23 @@ int push_image(struct cli *c, const char *image, bool all_tags, const char *plat
 		query_add(&path, "platform", strb_str(&json));
 	}
 	return transfer(c, image, strb_str(&path), quiet, to, e);
+}
+
+int copy_image(struct cli *c, const char *from, const char *to, const char *platform, bool quiet, FILE *to_file,
+	       struct err *e)
+{
+	AUTO_STRMAP struct strmap headers = { 0 };
+	AUTO_STRB struct strb path = STRB_INIT;
+	int r = add_credentials(&headers, "X-Registry-Auth", from, e);
+
+	if (r == 0)
+		r = add_credentials(&headers, "X-Hoy-Registry-Auth-To", to, e);
+	if (r < 0)
+		return r;
+	strb_adds(&path, "/hoy/images/copy");
+	query_add(&path, "from", from);
+	query_add(&path, "to", to);
+	if (!str_empty(platform))
+		query_add(&path, "platform", platform);
+	return request(c, strb_str(&path), &headers, quiet, to_file, e);
 }

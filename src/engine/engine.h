@@ -226,6 +226,10 @@ int images_pull(struct engine *en, const char *from, const char *tag, const char
 		const struct engine_registry *r, const struct engine_progress *p, struct err *e);
 int images_push(struct engine *en, const char *name, const char *tag, const char *platform,
 		const struct engine_registry *r, const struct engine_progress *p, struct err *e);
+/* From registry to registry, as `hoy image copy`; to_reg: who we are at the destination. */
+int images_copy(struct engine *en, const char *from, const char *to, const char *platform,
+		const struct engine_registry *from_reg, const struct engine_registry *to_reg,
+		const struct engine_progress *p, struct err *e);
 int images_search(struct engine *en, const char *term, int64_t limit, const struct engine_filters *f,
 		  const struct engine_registry *r, struct docker_search_result **ret_v, size_t *ret_n, struct err *e);
 int distribution_inspect(struct engine *en, const char *name, const struct engine_registry *r,

@@ -192,6 +192,38 @@ int images_push(struct engine *en, const char *name, const char *tag, const char
 	return r;
 }
 
+int images_copy(struct engine *en, const char *from, const char *to, const char *platform,
+		const struct engine_registry *from_reg, const struct engine_registry *to_reg,
+		const struct engine_progress *p, struct err *e)
+{
+	struct oci_platform checked = { 0 };
+	struct remote_auth auth_to = remote_auth(to_reg->auth);
+	struct remote_config config;
+	struct image_transfer x = { .remote = &config,
+				    .auth = remote_auth(from_reg->auth),
+				    .meta_headers = from_reg->meta_headers,
+				    .parallel = (unsigned)en->config.max_downloads,
+				    .note = note,
+				    .gone = gone,
+				    .ctx = (void *)(uintptr_t)p };
+	struct ref source = { 0 }, target = { 0 };
+	int r = str_empty(platform) ? 0 : platform_parse(platform, &checked, e);
+
+	json_done(&oci_platform_type, &checked);
+	if (r == 0)
+		r = ref_parse(from, &source, e);
+	if (r == 0)
+		r = ref_parse(to, &target, e);
+	if (r == 0 && target.digest)
+		r = err_set(e, ERR_INVALID, "cannot copy to a digest reference");
+	remote_config(en, &config);
+	if (r == 0)
+		r = image_copy(en->images, &source, &target, str_empty(platform) ? NULL : platform, &x, &auth_to, e);
+	ref_done(&source);
+	ref_done(&target);
+	return r;
+}
+
 /* ---- search, login, what a registry says ---- */
 static int search_flag(const struct engine_filters *f, const char *key, struct json_obool *ret, struct err *e)
 {

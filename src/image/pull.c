@@ -144,6 +144,7 @@ static int check_signature(struct incoming *in, const struct ref *ref, const str
 {
 	AUTO_FREE char *name = ref_name(in->repo), *found = NULL, *text = NULL;
 	const struct trust_rule *rule = trust_rule_for(in->voice.x->trust, name);
+	AUTO_FREE char *signed_name = rule ? trust_signed_name(rule, name) : NULL;
 	AUTO_STRV struct strv digests = { 0 };
 	struct err own = ERR_INIT;
 	bool good = false;
@@ -154,7 +155,8 @@ static int check_signature(struct incoming *in, const struct ref *ref, const str
 	strv_add(&digests, from->digest);
 	if (!streq(from->digest, from->manifest_digest))
 		strv_add(&digests, from->manifest_digest);
-	r = remote_verify(in->voice.remote, rule, &digests, ref->digest ? NULL : ref->tag, &good, &found, &own);
+	r = remote_verify(in->voice.remote, rule, signed_name, &digests, ref->digest ? NULL : ref->tag, &good, &found,
+			  &own);
 	if (r == -ECANCELED || (r == 0 && good)) {
 		if (r < 0 && e)
 			*e = own;

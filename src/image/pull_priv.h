@@ -7,7 +7,7 @@
 /* A transfer's voice: notes from several threads, one at a time, and the way to end all of it. */
 struct voice {
 	const struct image_transfer *x;
-	struct remote *remote;
+	struct remote *remote, *other; /* other: of a copy, where it goes */
 	pthread_mutex_t lock;
 	int cancelled; /* atomic; the first reason, negative errno */
 };

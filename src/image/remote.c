@@ -597,8 +597,8 @@ int remote_referrers(struct remote *r, const char *digest, const char *type, str
 	return 0;
 }
 
-int remote_verify(struct remote *r, const struct trust_rule *rule, const struct strv *digests, const char *tag,
-		  bool *ret_good, char **ret_text, struct err *e)
+int remote_verify(struct remote *r, const struct trust_rule *rule, const char *name, const struct strv *digests,
+		  const char *tag, bool *ret_good, char **ret_text, struct err *e)
 {
 	AUTO_STRB struct strb keys = STRB_INIT;
 	AUTO_MSG struct msg m = { 0 };
@@ -616,6 +616,7 @@ int remote_verify(struct remote *r, const struct trust_rule *rule, const struct 
 	a.fd = fd = memfd_of("keys", strb_str(&keys), keys.len);
 	if (fd < 0)
 		return err_sys(e, fd, "sending keys");
+	msg_put_str(&a.body, name);
 	put_list(&a.body, digests);
 	msg_put_str(&a.body, tag);
 	k = ask(r, &a, &m, e);

@@ -82,11 +82,11 @@ int remote_tags(struct remote *r, struct strv *ret, struct err *e); /* all pages
 int remote_referrers(struct remote *r, const char *digest, const char *type, struct oci_manifest *ret_index,
 		     struct err *e);
 
-/* Looks for a signature of one of these digests by one of the rule's keys, for this repository (and tag, NULL = by digest). *ret_good
+/* Looks for a signature of one of these digests by one of the rule's keys, for the repository name (and tag, NULL = by digest). *ret_good
  * says whether there is one, *ret_text by which key, or else what was found. Negative where the registry could not be asked. */
 struct trust_rule;
-int remote_verify(struct remote *r, const struct trust_rule *rule, const struct strv *digests, const char *tag,
-		  bool *ret_good, char **ret_text, struct err *e);
+int remote_verify(struct remote *r, const struct trust_rule *rule, const char *name, const struct strv *digests,
+		  const char *tag, bool *ret_good, char **ret_text, struct err *e);
 
 /* Appends a blob's bytes to fd, beginning at its byte `from` (the file has exactly that many): Range with If-Range, again and again
  * until the whole is there or attempts without any progress are used up. Several URLs of foreign layers are tried in

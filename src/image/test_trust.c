@@ -80,6 +80,26 @@ static void test_first_rule_that_matches(void **state)
 	trust_free(p);
 }
 
+static void test_signatures_may_name_where_an_image_came_from(void **state)
+{
+	static const char text[] =
+		"{\"rules\": [{\"match\": \"near:5000/prod\", \"mode\": \"enforce\", \"keys\": \"k.pem\","
+		"\"signed-as\": \"far.example/team\"}, {\"match\": \"near:5000\", \"mode\": \"off\"}]}";
+	static const char *const rows[][2] = { { "near:5000/prod", "far.example/team" },
+					       { "near:5000/prod/a/b", "far.example/team/a/b" },
+					       { "near:5000/other", "near:5000/other" } };
+	struct trust_policy *p = NULL;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(read_policy(text, &p, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_FREE char *name = trust_signed_name(trust_rule_for(p, rows[i][0]), rows[i][0]);
+
+		assert_string_equal(name, rows[i][1]);
+	}
+	trust_free(p);
+}
+
 static void test_wrong_policies(void **state)
 {
 	static const struct {
@@ -95,6 +115,12 @@ static void test_wrong_policies(void **state)
 		{ "{\"rules\": [{\"match\": \"a b\", \"mode\": \"off\"}]}", "\"a b\" is no pattern" },
 		{ "{\"rules\": [{\"match\": \"x\", \"mode\": \"off\", \"key\": \"k.pem\"}]}",
 		  "unknown member \"key\"" },
+		{ "{\"rules\": [{\"match\": \"*.x\", \"mode\": \"off\", \"signed-as\": \"y\"}]}",
+		  "one pattern without *" },
+		{ "{\"rules\": [{\"match\": [\"a\", \"b\"], \"mode\": \"off\", \"signed-as\": \"y\"}]}",
+		  "one pattern without *" },
+		{ "{\"rules\": [{\"match\": \"a\", \"mode\": \"off\", \"signed-as\": \"y/\"}]}",
+		  "is no name that could be signed" },
 		{ "{\"rules\": [], \"default\": \"enforce\"}", "unknown member \"default\"" },
 		{ "{\"rules\": [{\"match\": \"x\", \"mode\": \"warn\", \"keys\": \"none.pem\"}]}",
 		  "reading the key none.pem" },
@@ -124,6 +150,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_rule_that_matches),
+		cmocka_unit_test(test_signatures_may_name_where_an_image_came_from),
 		cmocka_unit_test(test_wrong_policies),
 	};
 

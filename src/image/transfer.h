@@ -43,5 +43,10 @@ int image_heal(struct images *t, const struct strv *names, const struct image_he
 /* ref's tag or digest, "latest" where it has neither; every tag of the repository with all. platform NULL = this machine's. */
 int image_pull(struct images *t, const struct ref *ref, bool all, const char *platform, const struct image_transfer *x,
 	       struct err *e);
+/* What one registry has under a name becomes the same in another, byte for byte: index, all platforms (or the one asked for), and
+ * what refers to them - signatures, SBOMs, attestations: referrers, and cosign's tags. x->auth is for from's registry, auth_to for
+ * to's. Nothing enters the table of images; blobs pass through partial files, so that a copy that was cut goes on. The name comes last. */
+int image_copy(struct images *t, const struct ref *from, const struct ref *to, const char *platform,
+	       const struct image_transfer *x, const struct remote_auth *auth_to, struct err *e);
 /* ref's tag; without one every tag of the repository. */
 int image_push(struct images *t, const struct ref *ref, const struct image_transfer *x, struct err *e);

@@ -19,6 +19,7 @@ struct trust_policy {
 	F(T, STRV,  match, "match", REQUIRED | ONE_OR_MANY, none) \
 	F(T, STR,   mode,  "mode",  REQUIRED, none) \
 	F(T, STRV,  keys,  "keys",  ONE_OR_MANY, none) \
+	F(T, STR,   signed_as, "signed-as", 0, none) \
 	F(T, EXTRA, extra, "",      0, none)
 JSON_STRUCT(trust_rule_doc, TRUST_RULE_DOC_FIELDS)
 JSON_TYPE(trust_rule_doc, TRUST_RULE_DOC_FIELDS)
@@ -129,6 +130,18 @@ static int read_patterns(const struct strv *match, struct trust_rule *ret, struc
 	return match->n ? 0 : err_set(e, ERR_INVALID, "\"match\" is empty");
 }
 
+static int read_signed_as(const char *name, struct trust_rule *ret, struct err *e)
+{
+	const char *pattern = ret->patterns.v[0];
+
+	if (ret->patterns.n != 1 || strchr(pattern, '*') || str_ends(pattern, "/"))
+		return err_set(e, ERR_INVALID, "\"signed-as\" needs one pattern without *");
+	if (!*name || strlen(name) > PATTERN_MAX || strchr(name, '*') || str_ends(name, "/"))
+		return err_set(e, ERR_INVALID, "\"%.100s\" is no name that could be signed", name);
+	ret->signed_as = xstrdup(name);
+	return 0;
+}
+
 static int read_rule(int dir, const struct trust_rule_doc *d, struct trust_rule *ret, struct err *e)
 {
 	int r = unknown(&d->extra, e);
@@ -141,6 +154,8 @@ static int read_rule(int dir, const struct trust_rule_doc *d, struct trust_rule 
 		r = err_set(e, ERR_INVALID, "mode %s needs keys", d->mode);
 	if (r == 0 && d->keys.n > KEYS_MAX)
 		r = err_set(e, ERR_INVALID, "more than %d keys", KEYS_MAX);
+	if (r == 0 && d->signed_as)
+		r = read_signed_as(d->signed_as, ret, e);
 	for (size_t i = 0; r == 0 && i < d->keys.n; i++)
 		r = read_key(dir, d->keys.v[i], VEC_ADD(&ret->keys), e);
 	return r;
@@ -188,6 +203,7 @@ void trust_free(struct trust_policy *p)
 			free(p->v[i].keys.v[k].der);
 		}
 		free(p->v[i].keys.v);
+		free(p->v[i].signed_as);
 		strv_done(&p->v[i].patterns);
 	}
 	if (p)
@@ -236,4 +252,9 @@ const struct trust_rule *trust_rule_for(const struct trust_policy *p, const char
 			if (matches(p->v[i].patterns.v[k], name))
 				return &p->v[i];
 	return NULL;
+}
+
+char *trust_signed_name(const struct trust_rule *r, const char *name)
+{
+	return r->signed_as ? xasprintf("%s%s", r->signed_as, name + strlen(r->patterns.v[0])) : xstrdup(name);
 }

@@ -12,6 +12,7 @@ struct trust_key {
 };
 struct trust_rule {
 	struct strv patterns;
+	char *signed_as; /* what stands for the pattern in signatures of images that were copied here; NULL = the same name */
 	enum trust_mode mode;
 	struct {
 		struct trust_key *v;
@@ -23,3 +24,5 @@ int trust_read(const char *path, struct trust_policy **ret, struct err *e);
 void trust_free(struct trust_policy *p);
 /* The first rule that matches "docker.io/library/debian"; NULL = none, which is TRUST_OFF. policy may be NULL. */
 const struct trust_rule *trust_rule_for(const struct trust_policy *p, const char *name);
+/* The repository that signatures have to name, for one that matched. */
+char *trust_signed_name(const struct trust_rule *r, const char *name);

@@ -19,8 +19,11 @@ void voice_cancel(struct voice *v, int why)
 	int none = 0;
 
 	if (__atomic_compare_exchange_n(&v->cancelled, &none, why, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
-	    v->remote)
+	    v->remote) {
 		remote_cancel(v->remote);
+		if (v->other)
+			remote_cancel(v->other);
+	}
 }
 
 void voice_say(struct voice *v, const struct image_note *n)

@@ -272,8 +272,8 @@ int do_blob_put(struct session *s, struct transfer *t, char ret_digest[72], stru
 }
 
 /* ---- manifests ---- */
-int do_manifest_put(struct session *s, const char *what, const char *type, const void *p, size_t n, char ret_digest[72],
-		    struct err *e)
+int manifest_put(struct session *s, const char *what, const char *type, const void *p, size_t n, char ret_digest[72],
+		 bool *ret_listed, struct err *e)
 {
 	struct endpoint *ep = endpoint_own(s);
 	AUTO_FREE char *scopes = scope_push(s);
@@ -294,7 +294,18 @@ int do_manifest_put(struct session *s, const char *what, const char *type, const
 	r = api_run(s, ep, &h, scopes, e);
 	if (r < 0)
 		return r;
+	if (ret_listed)
+		*ret_listed = http_get(&h, "oci-subject") != NULL;
 	return h.status >= 200 && h.status < 300 ? 0 : push_error(s, &h, e);
+}
+
+int do_manifest_put(struct session *s, const char *what, const char *type, const void *p, size_t n, char ret_digest[72],
+		    struct err *e)
+{
+	bool listed = false;
+	int r = manifest_put(s, what, type, p, n, ret_digest, &listed, e);
+
+	return r < 0 || listed ? r : subject_note(s, type, p, n, ret_digest, e);
 }
 
 int do_manifest_delete(struct session *s, const char *digest, struct err *e)

@@ -233,13 +233,14 @@ static int on_verify(struct request *q, struct strb *out, struct err *e)
 		v.keys[v.n_keys].der = msg_get_bytes(&keys, &v.keys[v.n_keys].n);
 		v.n_keys++;
 	}
+	v.name = msg_get_str(&q->rd);
 	for (uint32_t k = msg_get_u32(&q->rd); k > 0 && !q->rd.bad && v.n_digests < ARRAY_LEN(v.digests); k--) {
 		const char *digest = msg_get_str(&q->rd);
 
 		v.digests[v.n_digests++] = digest ? digest : "";
 	}
 	v.tag = msg_get_str(&q->rd);
-	if (keys.bad || q->rd.bad || !v.n_keys || !v.n_digests)
+	if (keys.bad || q->rd.bad || !v.name || !v.n_keys || !v.n_digests)
 		return err_set(e, ERR_INVALID, "wrong request");
 	return do_verify(&the.s, &v, out, e);
 }

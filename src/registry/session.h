@@ -105,6 +105,9 @@ int do_blob_mount(struct session *s, const char *digest, const char *from, bool 
 int do_blob_put(struct session *s, struct transfer *t, char ret_digest[72], struct err *e); /* size -1: a pipe */
 int do_manifest_put(struct session *s, const char *what, const char *type, const void *p, size_t n, char ret_digest[72],
 		    struct err *e);
+/* The request alone; *ret_listed (may be NULL): the registry keeps the list of referrers itself. */
+int manifest_put(struct session *s, const char *what, const char *type, const void *p, size_t n, char ret_digest[72],
+		 bool *ret_listed, struct err *e);
 int do_manifest_delete(struct session *s, const char *digest, struct err *e);
 int do_search(struct session *s, const char *term, uint32_t limit, struct strb *out, struct err *e);
 int do_login(struct session *s, struct strb *out, struct err *e);
@@ -112,7 +115,8 @@ int do_login(struct session *s, struct strb *out, struct err *e);
 struct verify_request {         /* lent */
 	const char *digests[2]; /* of the document that the name points at, and of the platform's manifest */
 	size_t n_digests;
-	const char *tag; /* that was asked for; NULL = none */
+	const char *name; /* that has to be signed: domain/path */
+	const char *tag;  /* that was asked for; NULL = none */
 	struct {
 		const char *name;
 		const void *der;
@@ -133,6 +137,16 @@ int document_fetch(struct session *s, const char *what, struct doc *ret,
 /* A blob of at most max bytes, its digest checked. */
 int small_blob(struct session *s, const struct oci_descriptor *d, size_t max, struct strb *ret, struct err *e);
 int referrers_fetch(struct session *s, const char *digest, const char *type, struct strb *ret_index, struct err *e);
+
+/* ---- subject.c ---- */
+struct referrer {
+	const char *media_type, *digest;
+	size_t n;
+	const struct oci_manifest *doc;
+};
+/* Pure. index (n 0: there is none yet) with one more entry; out stays empty where it has that already. */
+int referrers_add(const char *index, size_t n, const struct referrer *r, struct strb *out, struct err *e);
+int subject_note(struct session *s, const char *media_type, const void *p, size_t n, const char *digest, struct err *e);
 
 /* ---- manifest.c: pure ---- */
 enum doc_kind { DOC_IMAGE, DOC_INDEX, DOC_SCHEMA1, DOC_OTHER };

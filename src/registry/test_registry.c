@@ -245,9 +245,49 @@ static void test_a_gate_lets_one_in_after_the_other(void **state)
 	free(gate.line.v);
 }
 
+/* ---- lists of referrers ---- */
+static void test_referrers_are_added_once_and_nothing_else_changes(void **state)
+{
+	char type[] = "application/x", value[] = "<1>", key[] = "k";
+	struct strkv kv = { key, value };
+	struct oci_manifest m = { .artifact_type = type, .annotations = { &kv, 1 } };
+	const struct referrer r = { "application/vnd.oci.image.manifest.v1+json", "sha256:aa", 7, &m };
+	AUTO_STRB struct strb first = STRB_INIT, second = STRB_INIT, third = STRB_INIT;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(referrers_add(NULL, 0, &r, &first, &e), 0);
+	assert_string_equal(
+		strb_str(&first),
+		"{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":["
+		"{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"digest\":\"sha256:aa\",\"size\":7,"
+		"\"annotations\":{\"k\":\"\\u003c1\\u003e\"},\"artifactType\":\"application/x\"}]}");
+	assert_int_equal(referrers_add(strb_str(&first), first.len, &r, &second, &e), 0);
+	assert_int_equal(second.len, 0);
+	assert_int_equal(referrers_add("{\"manifests\":[{\"digest\":\"sha256:bb\",\"x\":[1]}]}", 46, &r, &third, &e),
+			 0);
+	assert_non_null(strstr(strb_str(&third), "[{\"digest\":\"sha256:bb\",\"x\":[1]},{"));
+}
+
+static void test_what_is_no_list_of_referrers_stays_as_it_is(void **state)
+{
+	static const char *const bad[] = { "{}", "[]", "{\"manifests\":{}}", "{\"layers\":[]}", "{" };
+	struct oci_manifest m = { 0 };
+	const struct referrer r = { "t", "sha256:aa", 7, &m };
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		AUTO_STRB struct strb out = STRB_INIT;
+		struct err e = ERR_INIT;
+
+		assert_true(referrers_add(bad[i], strlen(bad[i]), &r, &out, &e) < 0);
+		assert_int_equal(out.len, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_referrers_are_added_once_and_nothing_else_changes),
+		cmocka_unit_test(test_what_is_no_list_of_referrers_stays_as_it_is),
 		cmocka_unit_test(test_one_challenge),
 		cmocka_unit_test(test_several_challenges_in_one_header),
 		cmocka_unit_test(test_broken_challenges_give_what_can_be_read),

@@ -150,8 +150,8 @@ static int make_keys(struct verify *v, struct err *e)
 
 int do_verify(struct session *s, const struct verify_request *q, struct strb *out, struct err *e)
 {
-	AUTO_FREE char *name = xasprintf("%s/%s", s->domain, s->path), *text = NULL;
-	struct verify v = { .s = s, .q = q, .subject = { .name = name, .tag = q->tag } };
+	AUTO_FREE char *text = NULL;
+	struct verify v = { .s = s, .q = q, .subject = { .name = q->name, .tag = q->tag } };
 	int r = make_keys(&v, e);
 
 	for (size_t i = 0; r == 0 && i < q->n_digests && !v.good; i++)

@@ -21,7 +21,7 @@ enum registry_msg {
 	REG_SEARCH = 211,          /* str term, u32 limit -> REG_LIST */
 	REG_LOGIN = 212,           /* -> REG_LIST: identity token or nothing */
 	REG_VERIFY =
-		213, /* [memfd: u32 n, n * (str name, bytes SubjectPublicKeyInfo)] u32 n, n * str digest, str tag -> REG_VERIFIED */
+		213, /* [memfd: u32 n, n * (str name, bytes SubjectPublicKeyInfo)] str name, u32 n, n * str digest, str tag -> REG_VERIFIED */
 
 	/* answers */
 	REG_READY = 300,
