@@ -246,9 +246,10 @@ static int get_layer(struct layer *l, struct err *e)
 	r = fetch_once(&f, e);
 	if (r == 1)
 		r = fetch_once(&f, e);
+	/* Bytes that cannot be unpacked are dropped, even where that ended the download before it ended by itself. */
 	(void)store_partial_close(
-		f.partial, r < 0 && e->kind == ERR_INVALID && f.unpacked < 0 ? STORE_PARTIAL_DROP : STORE_PARTIAL_KEEP,
-		NULL);
+		f.partial,
+		r < 0 && f.unpacked < 0 && f.err.kind == ERR_INVALID ? STORE_PARTIAL_DROP : STORE_PARTIAL_KEEP, NULL);
 	if (r == 0)
 		r = settle(l, f.stage, e);
 	else
