@@ -5,6 +5,7 @@ moods hit all alike. What counts are the ratios of the medians.
     bench/images.py [--rounds 5] [--only medium|small] [--docker NAME=SOCKET=PID]... [--json FILE]
 
 medium: a Debian minbase root as one layer (gzip -6, as Docker pushes it); small: 20,000 files of 1 to 4 KiB in 200 folders.
+Each round has layers of its own (a marker file in front).
 Engines: hoyd of build-release, Debian's dockerd, podman and skopeo where they are installed (skopeo does not unpack what it pulls),
 and any dockerd that runs already: --docker names its socket and a process in its network namespace (the registry is put beside it).
 The floor is `igzip -d | tar x && sync -f`. Registries listen on loopback in namespaces of their own; nothing leaves the machine.
@@ -64,17 +65,35 @@ def small_tar():
 
 
 class Image:
-    """One layer; what a registry and an archive hold of it."""
+    """A tar and the one layer that it becomes. Nobody has pulled or loaded a marked() one before, and nothing needs to be deleted between
+    two measurements: ext4 is slow for a minute behind the deletion of many files (it does not give their inodes out again)."""
 
     def __init__(self, name, tar, folder):
-        self.name, self.tar = name, tar
-        self.layer = os.path.join(CACHE, f"bench-{name}-{hashlib.sha256(tar).hexdigest()[:16]}.tar.gz")
-        if not os.path.exists(self.layer):
+        self.name, self.tar, self.folder = name, tar, folder
+        layer = os.path.join(CACHE, f"bench-{name}-{hashlib.sha256(tar).hexdigest()[:16]}.tar.gz")
+        if not os.path.exists(layer):
             os.makedirs(CACHE, exist_ok=True)
-            with open(self.layer + ".new", "wb") as f:
+            with open(layer + ".new", "wb") as f:
                 f.write(gzip.compress(tar, 6, mtime=0))
-            os.rename(self.layer + ".new", self.layer)
-        self.packed = open(self.layer, "rb").read()
+            os.rename(layer + ".new", layer)
+        self.packed = open(layer, "rb").read()
+
+    def marked(self, tag):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as t:
+            info = tarfile.TarInfo("bench-mark")
+            info.size = len(tag)
+            t.addfile(info, io.BytesIO(tag.encode()))
+        return Marked(self, tag, out.getvalue()[:1024])  # without the archive's end
+
+
+class Marked:
+    """What a registry and an archive hold of it."""
+
+    def __init__(self, image, tag, mark):
+        self.name, self.tag, self.ref = image.name, tag, f"bench/{image.name}:{tag}"
+        tar = mark + image.tar
+        self.packed = gzip.compress(mark, 6, mtime=0) + image.packed
         self.config = json.dumps({"architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z", "config": {"Cmd": ["sh"]},
                                   "rootfs": {"type": "layers", "diff_ids": [sha(tar)]},
                                   "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "bench"}]}).encode()
@@ -82,13 +101,20 @@ class Image:
                                     "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(self.config), "digest": sha(self.config)},
                                     "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": len(self.packed),
                                                 "digest": sha(self.packed)}]}).encode()
-        self.archive = os.path.join(folder, f"{name}.tar")
+        self.layer = os.path.join(image.folder, f"{self.name}-{tag}.tar.gz")
+        with open(self.layer, "wb") as f:
+            f.write(self.packed)
+        self.archive = os.path.join(image.folder, f"{self.name}-{tag}.tar")
         with tarfile.open(self.archive, "w") as t:
-            rows = [{"Config": "config.json", "RepoTags": [f"bench/{name}:1"], "Layers": ["layer.tar"]}]
+            rows = [{"Config": "config.json", "RepoTags": [self.ref], "Layers": ["layer.tar"]}]
             for member, data in (("layer.tar", tar), ("config.json", self.config), ("manifest.json", json.dumps(rows).encode())):
                 info = tarfile.TarInfo(member)
                 info.size = len(data)
                 t.addfile(info, io.BytesIO(data))
+
+    def close(self):
+        os.unlink(self.layer)
+        os.unlink(self.archive)
 
     def put(self, port):
         """Into a registry in our own network namespace."""
@@ -103,7 +129,7 @@ class Image:
         for data in (self.packed, self.config):
             where = call("POST", f"/v2/bench/{self.name}/blobs/uploads/").split(f":{port}", 1)[-1]
             call("PUT", where + ("&" if "?" in where else "?") + "digest=" + sha(data), data)
-        call("PUT", f"/v2/bench/{self.name}/manifests/1", self.manifest, "application/vnd.docker.distribution.manifest.v2+json")
+        call("PUT", f"/v2/bench/{self.name}/manifests/{self.tag}", self.manifest, "application/vnd.docker.distribution.manifest.v2+json")
 
 
 class Registry:
@@ -131,7 +157,7 @@ class Tool:
     """Anything with the four verbs; each returns the argv that is timed."""
     beside = None
 
-    def drop(self, image, port):
+    def drop(self, images):
         pass
 
     def run(self, argv, **kw):
@@ -149,23 +175,21 @@ class Docker(Tool):
         self.env = {"DOCKER_HOST": f"unix://{sock}"}
         self.cli = find("docker")
 
-    def drop(self, image, port):
-        ids = subprocess.run([self.cli, "images", "-aq", "--no-trunc"], env={**ENV, **self.env}, capture_output=True, text=True).stdout.split()
-        if sha(image.config) in ids:
-            self.run([self.cli, "rmi", "-f", sha(image.config)])
+    def drop(self, images):
+        self.run([self.cli, "rmi", "-f", *(sha(i.config) for i in images)])
 
     def pull(self, image, port):
-        return [self.cli, "pull", "-q", f"127.0.0.1:{port}/bench/{image.name}:1"]
+        return [self.cli, "pull", "-q", f"127.0.0.1:{port}/{image.ref}"]
 
     def load(self, image, port):
         return [self.cli, "load", "-q", "-i", image.archive]
 
     def save(self, image, port):
-        return [self.cli, "save", f"bench/{image.name}:1"]
+        return [self.cli, "save", image.ref]
 
     def push(self, image, port):
-        self.run([self.cli, "tag", f"bench/{image.name}:1", f"127.0.0.1:{port}/bench/{image.name}:1"])
-        return [self.cli, "push", "-q", f"127.0.0.1:{port}/bench/{image.name}:1"]
+        self.run([self.cli, "tag", image.ref, f"127.0.0.1:{port}/{image.ref}"])
+        return [self.cli, "push", "-q", f"127.0.0.1:{port}/{image.ref}"]
 
     def stop(self):
         if self.proc:
@@ -178,20 +202,17 @@ class Podman(Tool):
         self.name, self.env = "podman", {}
         self.base = [find("podman"), "--root", f"{folder}/podman", "--runroot", f"{folder}/podman-run", "--storage-driver", "overlay"]
 
-    def drop(self, image, port):
-        subprocess.run([*self.base, "rmi", "-af"], env=ENV, capture_output=True)
-
     def pull(self, image, port):
-        return [*self.base, "pull", "-q", "--tls-verify=false", f"127.0.0.1:{port}/bench/{image.name}:1"]
+        return [*self.base, "pull", "-q", "--tls-verify=false", f"127.0.0.1:{port}/{image.ref}"]
 
     def load(self, image, port):
         return [*self.base, "load", "-q", "-i", image.archive]
 
     def save(self, image, port):
-        return [*self.base, "save", "-q", f"bench/{image.name}:1"]
+        return [*self.base, "save", "-q", image.ref]
 
     def push(self, image, port):
-        return [*self.base, "push", "-q", "--tls-verify=false", f"bench/{image.name}:1", f"127.0.0.1:{port}/bench/{image.name}:1"]
+        return [*self.base, "push", "-q", "--tls-verify=false", image.ref, f"127.0.0.1:{port}/{image.ref}"]
 
 
 class Skopeo(Tool):
@@ -200,16 +221,13 @@ class Skopeo(Tool):
     def __init__(self, folder):
         self.folder = folder
 
-    def drop(self, image, port):
-        shutil.rmtree(f"{self.folder}/skopeo", ignore_errors=True)
-
     def pull(self, image, port):
-        return [find("skopeo"), "copy", "-q", "--src-tls-verify=false", f"docker://127.0.0.1:{port}/bench/{image.name}:1", f"oci:{self.folder}/skopeo:1"]
+        return [find("skopeo"), "copy", "-q", "--src-tls-verify=false", f"docker://127.0.0.1:{port}/{image.ref}", f"oci:{self.folder}/skopeo-{image.tag}:1"]
 
     load = save = None
 
     def push(self, image, port):
-        return [find("skopeo"), "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{image.archive}", f"docker://127.0.0.1:{port}/bench/{image.name}:1"]
+        return [find("skopeo"), "copy", "-q", "--dest-tls-verify=false", f"docker-archive:{image.archive}", f"docker://127.0.0.1:{port}/{image.ref}"]
 
 
 def start(name, argv, folder):
@@ -242,47 +260,50 @@ def timed(tool, argv, out=None):
 
 
 def floor(image, folder):
-    to = f"{folder}/floor"
+    to = f"{folder}/floor-{image.tag}"
     os.makedirs(to)
     os.sync()
     begin = time.monotonic()
     subprocess.run(["sh", "-c", f"igzip -d -c {image.layer} | tar x -C {to} && sync -f {to}"], check=True, env=ENV)
-    took = time.monotonic() - begin
-    shutil.rmtree(to)
+    return time.monotonic() - begin
+
+
+def one(tool, verb, image, folder, port):
+    """Seconds. A push goes to an empty registry: nothing is there to be mounted."""
+    registry = Registry(f"{folder}/push{port}", port, tool.beside) if verb == "push" else None
+    argv = getattr(tool, verb)(image, port if registry else 5000)
+    took = timed(tool, argv, f"{folder}/saved" if verb == "save" else None)
+    if registry:
+        registry.stop()
+        shutil.rmtree(registry.folder)
     return took
 
 
 def measure(tools, images, folder, rounds):
     stock = {None: Registry(f"{folder}/stock", 5000)}
-    for image in images:
-        image.put(5000)
-    port, rows = 5100, {}
+    port, rows, made = 5100, {}, []
     for tool in tools:
         if tool.beside not in stock:
             stock[tool.beside] = Registry(f"{folder}/stock", 5000, tool.beside)
     for image in images:
         for round_ in range(rounds + 1):  # the first warms up and is not counted
-            took = {("floor", "pull"): floor(image, folder)}
+            pulled, loaded = (image.marked(f"{what}-{os.getpid()}-{round_}") for what in ("pull", "load"))
+            pulled.put(5000)
+            made += [pulled, loaded]
+            took = {("floor", "pull"): floor(pulled, folder)}
             for tool in tools:
                 for verb in VERBS:
-                    if not getattr(tool, verb):
-                        continue
-                    registry = None
-                    if verb in ("pull", "load"):
-                        tool.drop(image, 5000)
-                    if verb == "push":  # an empty one: nothing is there to be mounted
+                    if getattr(tool, verb):
                         port += 1
-                        registry = Registry(f"{folder}/push{port}", port, tool.beside)
-                    argv = getattr(tool, verb)(image, port if registry else 5000)
-                    took[tool.name, verb] = timed(tool, argv, f"{folder}/saved" if verb == "save" else None)
-                    if registry:
-                        registry.stop()
-                        shutil.rmtree(registry.folder)
-                tool.drop(image, 5000)
+                        took[tool.name, verb] = one(tool, verb, loaded if verb != "pull" else pulled, folder, port)
+            pulled.close()
+            loaded.close()
             print(f"bench: {image.name} {round_}/{rounds}: " + ", ".join(f"{t} {v} {s:.2f}" for (t, v), s in took.items()), flush=True)
             for key, seconds in took.items():
                 if round_:
                     rows.setdefault((image.name, *key), []).append(seconds)
+    for tool in tools:
+        tool.drop(made)
     for registry in stock.values():
         registry.stop()
     return rows
