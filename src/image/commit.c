@@ -209,14 +209,13 @@ static void describe(struct image_committing *c, const char *diff_id, struct str
 
 static int publish(struct image_committing *c, struct image **i, struct err *e)
 {
+	const struct strv name = { .v = &c->name, .n = c->name ? 1 : 0 };
 	int r;
 
 	pthread_mutex_lock(&c->t->change);
-	r = images_add(c->t, i, e);
+	r = images_add(c->t, i, &name, time_now_ns(), e);
 	if (r < 0)
 		store_layer_unref(c->t->store, (*i)->top);
-	else if (c->name)
-		r = names_set(c->t, c->name, (*i)->id, e);
 	pthread_mutex_unlock(&c->t->change);
 	return r;
 }

@@ -50,7 +50,7 @@ static int describe(const struct image_import *in, const char *diff_id, struct s
 	return r;
 }
 
-static int publish(struct images *t, const struct image_import *in, const char *name, const char *chain, char **ret_id,
+static int publish(struct images *t, const struct image_import *in, char *name, const char *chain, char **ret_id,
 		   struct err *e)
 {
 	AUTO_STRB struct strb json = STRB_INIT;
@@ -70,11 +70,9 @@ static int publish(struct images *t, const struct image_import *in, const char *
 	i->top = xstrdup(chain);
 	i->size = store_chain_size(t->store, chain);
 	pthread_mutex_lock(&t->change);
-	r = images_add(t, &i, e);
+	r = images_add(t, &i, &(struct strv){ .v = &name, .n = name ? 1 : 0 }, time_now_ns(), e);
 	if (r < 0)
 		store_layer_unref(t->store, chain);
-	else if (name)
-		r = names_set(t, name, i->id, e);
 	pthread_mutex_unlock(&t->change);
 	if (r == 0)
 		*ret_id = xstrdup(i->id);

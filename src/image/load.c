@@ -218,11 +218,9 @@ static int publish(struct load *l, const struct plan *p, struct image **i, struc
 	int r;
 
 	pthread_mutex_lock(&l->t->change);
-	r = images_add(l->t, i, e);
+	r = images_add(l->t, i, &p->names, 0, e);
 	if (r < 0) /* otherwise the image holds its layers now */
 		store_layer_unref(l->t->store, (*i)->top);
-	for (size_t k = 0; r == 0 && k < p->names.n; k++)
-		r = names_set_at(l->t, p->names.v[k], (*i)->id, 0, e);
 	pthread_mutex_unlock(&l->t->change);
 	return r;
 }

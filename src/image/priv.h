@@ -36,12 +36,13 @@ bool has_children(struct images *t, const char *id);
 int image_read(const char *json, size_t n, struct image **ret, struct err *e); /* checks; top and size are empty */
 
 /* `change` held: commit, then memory */
-int names_set(struct images *t, const char *full, const char *id, struct err *e);
-int names_set_at(struct images *t, const char *full, const char *id, int64_t since_ns,
-		 struct err *e); /* 0 = nobody gave the name here: it came with the image */
+int names_set(struct images *t, const struct strv *full, const char *id, int64_t since_ns,
+	      struct err *e); /* since 0 = nobody gave the names here: they came with the image */
+int name_set(struct images *t, const char *full, const char *id, struct err *e); /* one, now */
 int names_drop(struct images *t, const char *full, struct err *e);
-/* Takes i and its reference on the top layer; when the id exists already, *i is replaced by that image and the reference given back. */
-int images_add(struct images *t, struct image **i, struct err *e);
+/* Takes i and its reference on the top layer; when the id exists already, *i is replaced by that image and the reference given back.
+ * The names (NULL is fine) become its in the same commit. */
+int images_add(struct images *t, struct image **i, const struct strv *names, int64_t since_ns, struct err *e);
 int images_drop(struct images *t, const char *id, struct strv *gone_layers, struct err *e);
 
 bool image_fits(const struct image *i, const struct image_platform *p); /* NULL or "": any does */

@@ -82,30 +82,41 @@ static bool named(struct images *t, const char *full, const char *id)
 	return same;
 }
 
-/* The tag and the digest of what it pointed at. */
-static int set_names(struct incoming *in, const struct ref *ref, const char *digest, const char *id, bool *ret_new,
-		     struct err *e)
+/* The tag, and the digest of what it pointed at: those of them that are not the image's yet. */
+static void names_due(struct incoming *in, const struct ref *ref, const char *digest, const char *id, struct strv *ret)
 {
 	struct ref by_digest = { .domain = ref->domain, .path = ref->path, .digest = (char *)(uintptr_t)digest };
 	AUTO_FREE char *with_digest = ref_full(&by_digest), *full = ref_full(ref);
-	int r = 0;
 
-	*ret_new = !named(in->t, full, id);
-	pthread_mutex_lock(&in->t->change);
 	if (!named(in->t, with_digest, id))
-		r = names_set(in->t, with_digest, id, e);
-	if (r == 0 && *ret_new && !ref->digest)
-		r = names_set(in->t, full, id, e);
+		strv_add(ret, with_digest);
+	if (!named(in->t, full, id)) {
+		in->fetched = true;
+		if (!ref->digest)
+			strv_add(ret, full);
+	}
+}
+
+static int set_names(struct incoming *in, const struct ref *ref, const char *digest, const char *id, struct err *e)
+{
+	AUTO_STRV struct strv due = { 0 };
+	int r;
+
+	names_due(in, ref, digest, id, &due);
+	pthread_mutex_lock(&in->t->change);
+	r = names_set(in->t, &due, id, time_now_ns(), e);
 	pthread_mutex_unlock(&in->t->change);
 	return r;
 }
 
-static int record(struct incoming *in, struct image **i, struct err *e)
+static int record(struct incoming *in, const struct ref *ref, const char *digest, struct image **i, struct err *e)
 {
+	AUTO_STRV struct strv due = { 0 };
 	int r;
 
+	names_due(in, ref, digest, (*i)->id, &due);
 	pthread_mutex_lock(&in->t->change);
-	r = images_add(in->t, i, e);
+	r = images_add(in->t, i, &due, time_now_ns(), e);
 	pthread_mutex_unlock(&in->t->change);
 	if (r < 0)
 		store_layer_unref(in->t->store, (*i)->top);
@@ -114,7 +125,8 @@ static int record(struct incoming *in, struct image **i, struct err *e)
 	return r;
 }
 
-static int bring(struct incoming *in, const struct remote_image *from, char **ret_id, struct err *e)
+static int bring(struct incoming *in, const struct ref *ref, const struct remote_image *from, char **ret_id,
+		 struct err *e)
 {
 	AUTO_IMAGE struct image *i = NULL, *there = NULL;
 	AUTO_FREE char *name = ref_name(in->repo);
@@ -130,7 +142,7 @@ static int bring(struct incoming *in, const struct remote_image *from, char **re
 	if (image_find(in->t, i->id, &there, NULL) < 0) {
 		r = with_layers(in, from, i, e);
 		if (r == 0)
-			r = record(in, &i, e);
+			r = record(in, ref, from->digest, &i, e);
 		in->fetched = true;
 	}
 	if (r == 0)
@@ -175,7 +187,6 @@ static int pull_one(struct incoming *in, const struct ref *ref, struct err *e)
 	struct remote_image from = { 0 };
 	AUTO_FREE char *shown = ref->digest ? ref_full(ref) : xstrdup(ref->tag), *familiar = ref_familiar(ref),
 		       *id = NULL;
-	bool fresh = false;
 	int r = remote_resolve(in->voice.remote, ref->digest ? ref->digest : ref->tag, in->platform, &from, e);
 
 	if (r < 0)
@@ -183,12 +194,11 @@ static int pull_one(struct incoming *in, const struct ref *ref, struct err *e)
 	r = check_signature(in, ref, &from, e);
 	if (r == 0) {
 		status(in, shown, "Pulling from %s", ref->path);
-		r = bring(in, &from, &id, e);
+		r = bring(in, ref, &from, &id, e);
 	}
 	if (r == 0)
-		r = set_names(in, ref, from.digest, id, &fresh, e);
+		r = set_names(in, ref, from.digest, id, e);
 	if (r == 0) {
-		in->fetched |= fresh;
 		status(in, NULL, "Digest: %s", from.digest);
 		tell(in->t, "pull", familiar, in->familiar);
 	}

@@ -353,7 +353,7 @@ static int push_tag(struct push *p, const char *tag, struct image *i, struct err
 	by_digest.digest = digest;
 	full = ref_full(&by_digest);
 	pthread_mutex_lock(&p->t->change);
-	r = names_set(p->t, full, i->id, e);
+	r = name_set(p->t, full, i->id, e);
 	pthread_mutex_unlock(&p->t->change);
 	if (r == 0)
 		tell_digest(p, tag, digest, strlen(text));

@@ -286,31 +286,48 @@ void tell(struct images *t, const char *action, const char *id, const char *name
 		t->hooks.event(t->hooks.ctx, action, id, name);
 }
 
-int names_set(struct images *t, const char *full, const char *id, struct err *e)
-{
-	return names_set_at(t, full, id, time_now_ns(), e);
-}
-
-int names_set_at(struct images *t, const char *full, const char *id, int64_t since_ns, struct err *e)
+static void put_name(struct db_batch *b, const char *full, const char *id, int64_t since_ns)
 {
 	struct name_doc d = { .id = (char *)(uintptr_t)id, .since = since_ns };
 	AUTO_STRB struct strb text = STRB_INIT;
-	struct name_row *row;
-	int r;
 
 	json_write(&name_doc_type, &d, JSON_LATEST, &text);
-	r = db_put_one(t->db, DB_REFERENCES, full, strb_str(&text), e);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&t->lock);
-	row = by_name(t, full);
+	db_put(b, DB_REFERENCES, full, strb_str(&text));
+}
+
+static void keep_name(struct images *t, const char *full, const char *id, int64_t since_ns) /* lock held */
+{
+	struct name_row *row = by_name(t, full);
+
 	if (!row)
 		row = name_insert(t, full);
 	free(row->id);
 	row->id = xstrdup(id);
-	row->since_ns = d.since;
+	row->since_ns = since_ns;
+}
+
+int names_set(struct images *t, const struct strv *full, const char *id, int64_t since_ns, struct err *e)
+{
+	AUTO_DB_BATCH struct db_batch b = { 0 };
+	int r;
+
+	for (size_t k = 0; k < full->n; k++)
+		put_name(&b, full->v[k], id, since_ns);
+	r = b.n ? db_commit(t->db, &b, e) : 0;
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&t->lock);
+	for (size_t k = 0; k < full->n; k++)
+		keep_name(t, full->v[k], id, since_ns);
 	pthread_mutex_unlock(&t->lock);
 	return 0;
+}
+
+int name_set(struct images *t, const char *full, const char *id, struct err *e)
+{
+	char *one = (char *)(uintptr_t)full;
+
+	return names_set(t, &(struct strv){ .v = &one, .n = 1 }, id, time_now_ns(), e);
 }
 
 static void forget_name(struct images *t, struct name_row *row)
@@ -337,20 +354,28 @@ int names_drop(struct images *t, const char *full, struct err *e)
 	return 0;
 }
 
-int images_add(struct images *t, struct image **i, struct err *e)
+int images_add(struct images *t, struct image **i, const struct strv *names, int64_t since_ns, struct err *e)
 {
+	static const struct strv none = { 0 };
+	AUTO_DB_BATCH struct db_batch batch = { 0 };
 	struct image_doc d = { .config = (*i)->json, .top = (*i)->top, .parent = (*i)->parent };
 	AUTO_STRB struct strb text = STRB_INIT;
 	struct image_doc back = { 0 };
 	struct image *old;
 	int r;
 
+	names = names ? names : &none;
 	pthread_mutex_lock(&t->lock);
 	old = by_id(t, (*i)->id);
 	if (old)
 		(void)image_ref(old);
 	pthread_mutex_unlock(&t->lock);
 	if (old) {
+		r = names_set(t, names, old->id, since_ns, e);
+		if (r < 0) {
+			image_unref(old);
+			return r;
+		}
 		store_layer_unref(t->store, (*i)->top);
 		image_unref(*i);
 		*i = old;
@@ -362,12 +387,18 @@ int images_add(struct images *t, struct image **i, struct err *e)
 	if (r == 0 && !streq(back.config, d.config))
 		r = err_set(e, ERR_INVALID, "invalid image configuration: it is not valid UTF-8");
 	json_done(&image_doc_type, &back);
-	if (r == 0)
-		r = db_put_one(t->db, DB_IMAGES, (*i)->id, strb_str(&text), e);
+	if (r < 0)
+		return r;
+	db_put(&batch, DB_IMAGES, (*i)->id, strb_str(&text));
+	for (size_t k = 0; k < names->n; k++)
+		put_name(&batch, names->v[k], (*i)->id, since_ns);
+	r = db_commit(t->db, &batch, e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&t->lock);
 	image_insert(t, image_ref(*i));
+	for (size_t k = 0; k < names->n; k++)
+		keep_name(t, names->v[k], (*i)->id, since_ns);
 	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
@@ -454,7 +485,7 @@ int image_tag(struct images *t, const char *name, const char *repo, const char *
 	familiar = ref_familiar(&ref);
 	ref_done(&ref);
 	pthread_mutex_lock(&t->change);
-	r = names_set(t, full, i->id, e);
+	r = name_set(t, full, i->id, e);
 	pthread_mutex_unlock(&t->change);
 	if (r == 0)
 		tell(t, "tag", i->id, familiar);

@@ -109,6 +109,7 @@ int store_layer_lease(struct store *s, const char *chain, int64_t until_ns, stru
 	pthread_mutex_unlock(&s->lock);
 	if (!known)
 		return err_set(e, ERR_NOT_FOUND, "layer does not exist: %s", chain);
+	batch.lazy = until_ns == 0; /* after a power loss it is kept until it is over */
 	if (batch.n)
 		r = db_commit(s->db, &batch, e);
 	if (until_ns == 0 && unowned)
