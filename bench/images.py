@@ -37,6 +37,7 @@ HOY_BIN = os.environ.get("HOY_BIN") or os.path.join(ROOT, "build-release", "prog
 PEERS = f"{CACHE}/peers"
 PATH = f"/usr/sbin:/usr/bin:/sbin:/bin:{PEERS}/usr/sbin:{PEERS}/usr/bin"
 ENV = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"}
+STOCK = 10000 + os.getpid() % 20000  # the registries' ports: a running dockerd's namespace may be shared
 VERBS = ("pull", "load", "save", "push")
 
 
@@ -271,7 +272,7 @@ def floor(image, folder):
 def one(tool, verb, image, folder, port):
     """Seconds. A push goes to an empty registry: nothing is there to be mounted."""
     registry = Registry(f"{folder}/push{port}", port, tool.beside) if verb == "push" else None
-    argv = getattr(tool, verb)(image, port if registry else 5000)
+    argv = getattr(tool, verb)(image, port if registry else STOCK)
     took = timed(tool, argv, f"{folder}/saved" if verb == "save" else None)
     if registry:
         registry.stop()
@@ -280,15 +281,15 @@ def one(tool, verb, image, folder, port):
 
 
 def measure(tools, images, folder, rounds):
-    stock = {None: Registry(f"{folder}/stock", 5000)}
-    port, rows, made = 5100, {}, []
+    stock = {None: Registry(f"{folder}/stock", STOCK)}
+    port, rows, made = STOCK, {}, []
     for tool in tools:
         if tool.beside not in stock:
-            stock[tool.beside] = Registry(f"{folder}/stock", 5000, tool.beside)
+            stock[tool.beside] = Registry(f"{folder}/stock", STOCK, tool.beside)
     for image in images:
         for round_ in range(rounds + 1):  # the first warms up and is not counted
             pulled, loaded = (image.marked(f"{what}-{os.getpid()}-{round_}") for what in ("pull", "load"))
-            pulled.put(5000)
+            pulled.put(STOCK)
             made += [pulled, loaded]
             took = {("floor", "pull"): floor(pulled, folder)}
             for tool in tools:
