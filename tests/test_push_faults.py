@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness import engine as engines, images
-from harness.cli import until
+from harness.cli import Cli, until
 from harness.faultproxy import FaultProxy
 from harness.images import tar_of
 from harness.registry import Registry
@@ -137,3 +137,23 @@ def test_two_pushes_of_one_image_at_once(docker, engine, proxy, ref):
     docker("rmi", ref[:-1] + "2")
     comes_back(engine, docker, ref)
     nothing_staged(engine)
+
+
+def test_hoyd_is_killed_during_a_push(own_engine, name, tmp_path):
+    registry = Registry(own_engine)
+    proxy = FaultProxy(registry)
+    docker = Cli("docker", own_engine.host, str(tmp_path))
+    ref = f"{proxy.host}/{name}:1"
+    images.import_tar(own_engine, tar_of(("f", {"data": os.urandom(3 << 20)})), f"{name}:fresh")
+    docker("tag", f"{name}:fresh", ref)
+    proxy.rules({"match": "PATCH", "rate": 1_000_000})
+    client = docker.popen("push", ref)
+    until(lambda: sent(proxy) > 300_000, what="a transfer")
+    own_engine.kill()
+    assert client.wait(20) != 0
+    own_engine.start()
+    assert not engine_census(own_engine)[0]
+    nothing_staged(own_engine)
+    proxy.rules()
+    assert "Pushed" in docker("push", ref).out
+    comes_back(own_engine, docker, ref)
