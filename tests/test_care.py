@@ -209,3 +209,85 @@ def test_killed_while_healing(pulled):
         assert set(layers_on_disk(engine)) == names
     cli("image", "heal")
     assert "0 broken" in cli("image", "verify").out
+
+
+# ---- gc ----
+def load_small(engine, *tags):
+    for tag in tags:
+        data, _ = images.archive(tar_of((tag, dict(data=os.urandom(300000)))), tag=f"hoytest:{tag}")
+        assert engine.api.post("/images/load", data, headers={"Content-Type": "application/x-tar"}).status == 200
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def gc(request, tmp_path):
+    engines.need_hoyd()
+    made = []
+
+    def make(*args):
+        e = engines.Hoyd(*args).start()
+        made.append(e)
+        return e, Cli("hoy", e.host, str(tmp_path))
+    yield make
+    reports = made[0].close()
+    assert not reports, "\n".join(reports.values())
+
+
+def tags(engine):
+    return sorted(t.split(":")[1] for i in engine.api.get("/images/json").json for t in i["RepoTags"])
+
+
+def test_without_an_option_nothing_goes(gc):
+    engine, cli = gc()
+    load_small(engine, "a", "b")
+    assert "0 images removed" in cli("image", "gc").out and tags(engine) == ["a", "b"]
+
+
+def test_the_last_used_stay_and_a_dry_run_says_so(gc):
+    engine, cli = gc("--gc-keep-last", "2")
+    load_small(engine, "a", "b", "c", "d", "e")
+    box = engine.api.post("/containers/create", {"Image": "hoytest:b", "Cmd": ["x"]}, name="hoyt-b").json["Id"]
+    gone = engine.api.post("/containers/create", {"Image": "hoytest:a", "Cmd": ["x"]}, name="hoyt-a").json["Id"]
+    engine.api.delete(f"/containers/{gone}")  # used, last of all
+    dry = cli("image", "gc", "--dry-run").out
+    assert "2 images would be removed" in dry and tags(engine) == ["a", "b", "c", "d", "e"]
+    assert sorted(w.split()[3] for w in dry.splitlines() if w.startswith("would")) == ["hoytest:c", "hoytest:d"]
+    out = cli("image", "gc").out
+    assert "hoytest:b" in out and "a container uses it" in out and "2 images removed, 600kB" in out
+    assert tags(engine) == ["a", "b", "e"]
+    engine.restart()
+    assert "0 images removed" in cli("image", "gc").out and tags(engine) == ["a", "b", "e"]
+    engine.api.delete(f"/containers/{box}")
+
+
+def test_keep_days_and_bad_options(gc):
+    engine, cli = gc("--gc-keep-days", "1")
+    load_small(engine, "a", "b")
+    assert "used not long ago" in cli("image", "gc").out and tags(engine) == ["a", "b"]
+    for args in (("--gc-keep-days", "x"), ("--gc-keep-last", "-1"), ("--gc-min-free", "much")):
+        bad = subprocess.run([engines.program("hoyd"), *args, "--validate"], capture_output=True, text=True)
+        assert bad.returncode != 0 and f'invalid argument "{args[1]}" for "{args[0]}" flag' in bad.stderr, bad
+
+
+def test_a_disk_that_gets_full_is_made_room_on(gc):
+    engines.need_hoyd()
+
+    class Tight(engines.Hoyd):
+        def start(self):
+            data = f"{self.folder}/data"
+            if not os.path.exists(data):
+                os.mkdir(data)
+                self.machine.run("mount", "-t", "tmpfs", "-o", "size=24m", "tight", data)
+            return super().start()
+    engine = Tight("--gc-min-free", "16m", "--gc-keep-last", "1").start()
+    try:
+        load_small(engine, *"abcdefghijklmnopqrstuvwxyz")  # 26 times 300 kB, into 24 MB with 16 MB to stay free
+        end = time.monotonic() + 10
+        while len(tags(engine)) == 26 and time.monotonic() < end:
+            time.sleep(0.05)
+        left = tags(engine)
+        assert "z" in left and "a" not in left and left == sorted("abcdefghijklmnopqrstuvwxyz")[-len(left):], left
+    finally:
+        reports = engine.close()
+    assert not reports
+    gc()

@@ -44,6 +44,7 @@ static const struct route routes[] = {
 	{ "POST",   "/exec/{name}/resize",           api_exec_size },
 	{ "GET",    "/exec/{name}/json",             api_exec_show },
 
+	{ "POST",   "/hoy/images/gc",                api_hoy_gc },
 	{ "POST",   "/hoy/images/heal",              api_hoy_heal },
 	{ "POST",   "/hoy/images/verify",            api_hoy_verify },
 	{ "GET",    "/images/json",                  api_image_list },

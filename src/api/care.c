@@ -33,3 +33,12 @@ int api_hoy_heal(struct request *q, struct err *e)
 	r = images_heal(q->engine, &names, &nobody, &p, e);
 	return api_lines_end(&lines, r, e);
 }
+
+int api_hoy_gc(struct request *q, struct err *e)
+{
+	struct api_lines lines = { .q = q };
+	struct engine_progress p = { .line = api_line, .gone = api_lines_gone, .ctx = &lines };
+	int r = images_gc(q->engine, api_q_bool(q, "dry-run"), &p, e);
+
+	return api_lines_end(&lines, r, e);
+}

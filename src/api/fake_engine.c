@@ -235,6 +235,11 @@ int images_heal(struct engine *en, const struct strv *names, const struct engine
 	return say(e, "heal %zu", names->n);
 }
 
+int images_gc(struct engine *en, bool dry, const struct engine_progress *p, struct err *e)
+{
+	return say(e, "gc %d", dry);
+}
+
 int images_verify(struct engine *en, const struct strv *names, const struct engine_progress *p, struct err *e)
 {
 	int r = say(e, "verify %zu", names->n);

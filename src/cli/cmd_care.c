@@ -1,4 +1,4 @@
-/* cmd_care.c - keeping images whole: verify, heal. Hoy's own; another daemon says that it has no such page. */
+/* cmd_care.c - keeping images whole: verify, heal, gc. Hoy's own; another daemon says that it has no such page. */
 #include "cli/command.h"
 #include "cli/human.h"
 
@@ -150,4 +150,35 @@ int cmd_image_heal(struct cli *c)
 	if (each_line(c, strb_str(&path), healed_line, &left, &e) < 0)
 		return cli_report(&e);
 	return left ? 1 : 0;
+}
+
+/* ---- gc ---- */
+static void gc_line(void *ctx, const struct jval *line)
+{
+	const bool *dry = ctx;
+	const struct jval *names = jval_get(line, "names");
+	AUTO_FREE char *size = human_size((double)jval_int(jval_get(line, "bytes")), 4);
+	bool goes = streq(jval_str(jval_get(line, "action")), "remove");
+	char id[13];
+
+	if (jval_get(line, "removed")) {
+		(void)printf("%lld images%s, %s\n", (long long)jval_int(jval_get(line, "removed")),
+			     *dry ? " would be removed" : " removed", size);
+		return;
+	}
+	(void)printf("%s  %s", goes ? (*dry ? "would remove" : "removed") : "kept",
+		     short_id(jval_str(jval_get(line, "image")), id));
+	for (size_t i = 0; i < jval_len(names); i++)
+		(void)printf(" %s", jval_str(jval_at(names, i)));
+	(void)printf("  (last used %.10s): %s%s%s\n", jval_str(jval_get(line, "used")), jval_str(jval_get(line, "why")),
+		     goes ? ", " : "", goes ? size : "");
+}
+
+int cmd_image_gc(struct cli *c)
+{
+	bool dry = opt_bool(c->o, "dry-run");
+	struct err e = ERR_INIT;
+
+	return each_line(c, dry ? "/hoy/images/gc?dry-run=1" : "/hoy/images/gc", gc_line, &dry, &e) < 0 ? cli_report(&e)
+													: 0;
 }

@@ -215,6 +215,10 @@ static int run(const struct daemon_options *o, struct err *e)
 		.max_attempts = number(o->max_attempts),
 	};
 	c.mtu = number(o->mtu);
+	c.gc_keep_days = o->gc_keep_days ? number(o->gc_keep_days) : -1;
+	c.gc_keep_last = o->gc_keep_last ? number(o->gc_keep_last) : -1;
+	if (o->gc_min_free)
+		(void)bytes_parse(o->gc_min_free, &c.gc_min_free, NULL); /* checked before */
 	if (o->default_shm_size && bytes_parse(o->default_shm_size, &c.default_shm_size, NULL) < 0)
 		return err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--default-shm-size\" flag: invalid size",
 			       o->default_shm_size);

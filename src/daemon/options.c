@@ -45,6 +45,9 @@ static const struct option options[] = {
 	{ 0,   "default-network-opt",    "default-network-opts",   REFUSED, 0, NULL },
 	{ 0,   "fixed-cidr",             "fixed-cidr",             REFUSED, 0, NULL },
 	{ 0,   "fixed-cidr-v6",          "fixed-cidr-v6",          REFUSED, 0, NULL },
+	{ 0,   "gc-keep-days",           "gc-keep-days",           TEXT, AT(gc_keep_days), "Unused images stay for so many days after their last use" },
+	{ 0,   "gc-keep-last",           "gc-keep-last",           TEXT, AT(gc_keep_last), "The so many unused images that were used last stay" },
+	{ 0,   "gc-min-free",            "gc-min-free",            TEXT, AT(gc_min_free), "Remove unused images when less disk space is free, those first that were used longest ago" },
 	{ 'G', "group",                  "group",                  TEXT, AT(group), "Group for the unix socket (default \"docker\")" },
 	{ 0,   "help",                   NULL,                     FLAG, AT(help), "Print usage" },
 	{ 'H', "host",                   "hosts",                  LIST, AT(hosts), "Daemon socket(s) to connect to" },
@@ -343,6 +346,12 @@ int daemon_options_check(const struct daemon_options *o, struct err *e)
 		r = check_number("max-concurrent-uploads", o->max_uploads, 1, 64, e);
 	if (r == 0)
 		r = check_number("max-download-attempts", o->max_attempts, 1, 100, e);
+	if (r == 0)
+		r = check_number("gc-keep-days", o->gc_keep_days, 0, 36500, e);
+	if (r == 0)
+		r = check_number("gc-keep-last", o->gc_keep_last, 0, 1000000, e);
+	if (r == 0 && o->gc_min_free && (bytes_parse(o->gc_min_free, &(int64_t){ 0 }, NULL) < 0))
+		r = err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--gc-min-free\" flag: invalid size", o->gc_min_free);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)

@@ -361,6 +361,7 @@ int container_create(struct engine *en, const char *name, const char *platform,
 		ret->id = xstrdup(id);
 		warn(ret, &rec);
 		c = container_new(en, &rec);
+		image_use(en->images, c->rec.image);
 		container_insert(en, c);
 		container_event(c, "create", NULL);
 		container_unref(c);

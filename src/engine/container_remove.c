@@ -52,6 +52,8 @@ int container_remove_op(struct container *c, const char *ref, const struct conta
 	struct engine *en = c->en;
 	int r = 0;
 
+	if (c->rec.image)
+		image_use(en->images, c->rec.image);
 	pthread_mutex_lock(&c->lock);
 	if (c->removed)
 		r = err_set(e, ERR_NOT_FOUND, "No such container: %s", ref);

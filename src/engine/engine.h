@@ -36,6 +36,8 @@ struct engine_config {              /* strings lent for the engine's life */
 	const char *certs_dir;                            /* NULL = /etc/docker/certs.d */
 	const char *http_proxy, *https_proxy, *no_proxy;  /* NULL = of the environment */
 	int64_t max_downloads, max_uploads, max_attempts; /* 0 = 3, 5, 5 */
+	int64_t gc_keep_days, gc_keep_last;               /* -1 = not said */
+	int64_t gc_min_free;                              /* bytes; 0 = not said */
 };
 /* Opens the database, removes what no record owns, finds living shims again. Containers of a dead shim become exited. */
 int engine_open(const struct engine_config *c, struct engine **ret, struct err *e);
@@ -206,6 +208,9 @@ int container_commit(struct engine *en, const char *ref, const struct container_
  * "bytes","entries"}, and one at the end, {"layers","broken","unknown"}. names empty = every image. */
 int images_verify(struct engine *en, const struct strv *names, const struct engine_progress *p, struct err *e);
 
+/* POST /hoy/images/gc: a line for each image, {"image","names","used","bytes","action":"remove"|"keep","why"}, and one at the end,
+ * {"removed","bytes","free"}. By the daemon's options; dry: nothing is removed. */
+int images_gc(struct engine *en, bool dry, const struct engine_progress *p, struct err *e);
 /* POST /hoy/images/heal: a line for each layer that was broken, {"layer","status":"healed"|"broken","from","error"}, and one at the end,
  * {"layers","healed","broken"}. Blobs are fetched without credentials, unless r has some. */
 struct engine_registry;

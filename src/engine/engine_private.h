@@ -151,6 +151,9 @@ bool container_removes_itself(struct container *c);         /* it has ended and 
 int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e);
 int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", "15" */
 
+/* ---- care_glue.c ---- */
+void images_mind_room(struct engine *en); /* something came: makes room in the background where there is too little */
+
 /* ---- util.c ---- */
 int engine_time_parse(const char *s, int64_t *ret_ns); /* "1700000000[.5]", RFC 3339, "10m" = that long ago */
 int engine_filter_bool(const struct engine_filters *f, const char *key, struct json_obool *ret,

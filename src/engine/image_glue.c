@@ -361,7 +361,10 @@ int images_load(struct engine *en, int in_fd, bool quiet, const struct engine_pl
 	struct image_progress ip = { .ctx = &l, .line = loaded };
 	struct image_platform want = { .os = platform->os, .arch = platform->arch, .variant = platform->variant };
 
-	return image_load(en->images, &src, &want, &ip, e);
+	int r = image_load(en->images, &src, &want, &ip, e);
+
+	images_mind_room(en);
+	return r;
 }
 
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,

@@ -134,6 +134,7 @@ int images_pull(struct engine *en, const char *from, const char *tag, const char
 		return r;
 	remote_config(en, &config);
 	r = image_pull(en->images, &ref, !ref.tag && !ref.digest, str_empty(platform) ? NULL : platform, &x, e);
+	images_mind_room(en);
 	ref_done(&ref);
 	return r;
 }

@@ -36,6 +36,7 @@ struct image {
 	int64_t created;      /* seconds since 1970; 0 where the configuration has none */
 	int64_t created_ns;   /* the same instant, to the nanosecond */
 	uint32_t refs;        /* private: atomic */
+	int64_t used_ns, used_saved_ns; /* private, atomic: last use, and what the database says of it */
 };
 struct images;
 struct image_user {
@@ -142,6 +143,20 @@ int image_prune(struct images *t, const struct image_prune *q, struct image_remo
 
 /* Bytes of the layers that went with it, told from a list made before. */
 int64_t image_removal_bytes(const struct image_removal *r, const struct store_layers *before);
+
+/* ---- garbage (gc.c) ---- */
+/* A container was made from it or removed, or it came: remembered, to the hour after a crash. */
+void image_use(struct images *t, const char *id);
+struct image_gc {
+	bool dry;
+	int64_t keep_days, keep_last; /* of unused ones; -1 = not said */
+	int64_t min_free;             /* bytes: no more is removed than that takes; 0 = not said */
+	/* Told of every image that is looked at, the longest unused first. why: a sentence. */
+	void (*image)(void *ctx, const struct image *i, int64_t bytes, bool removed, const char *why);
+	void *ctx;
+};
+/* Removes images that no container uses and no operation holds. Without keep_days, keep_last or min_free nothing is unwanted. */
+int image_gc(struct images *t, const struct image_gc *g, size_t *ret_removed, int64_t *ret_bytes, struct err *e);
 
 /* ---- verify (verify.c) ---- */
 struct image_check {    /* of one layer; lent */

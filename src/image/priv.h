@@ -29,6 +29,7 @@ struct images {
 };
 
 /* `lock` held */
+struct image *by_id(struct images *t, const char *id);
 struct name_row *by_name(struct images *t, const char *full);
 bool has_children(struct images *t, const char *id);
 
@@ -51,6 +52,9 @@ void tell(struct images *t, const char *action, const char *id, const char *name
 void image_names_add(struct image_names *ret, const char *full);        /* as people write it */
 void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes lock; tags first, sorted */
 
+int used_load(struct images *t, struct err *e); /* at start */
+void used_forget(struct images *t, const char *id);
+void image_remove_unused(struct images *t, const char *id, struct image_removal *done);
 bool image_runs(struct images *t, const char *id); /* a running container was made from it; takes no lock */
 bool image_used(struct images *t, const char *id); /* any container */
 bool image_labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */

@@ -200,6 +200,7 @@ static int pull_one(struct incoming *in, const struct ref *ref, struct err *e)
 		r = set_names(in, ref, from.digest, id, e);
 	if (r == 0) {
 		status(in, NULL, "Digest: %s", from.digest);
+		image_use(in->t, id);
 		tell(in->t, "pull", familiar, in->familiar);
 	}
 	remote_image_done(&from);

@@ -325,7 +325,7 @@ static bool prunable(struct images *t, const struct image_prune *q, const struct
 }
 
 /* name by name, as `docker rmi` would: a container that comes between keeps what it needs */
-static void prune_one(struct images *t, const char *id, struct image_removal *done)
+void image_remove_unused(struct images *t, const char *id, struct image_removal *done)
 {
 	AUTO_STRV struct strv names = { 0 };
 	struct err ignored = ERR_INIT;
@@ -367,7 +367,7 @@ int image_prune(struct images *t, const struct image_prune *q, struct image_remo
 	store_layers(t->store, &layers);
 	for (size_t i = 0; i < l.n; i++)
 		if (prunable(t, q, &l.v[i]))
-			prune_one(t, l.v[i].image->id, &done);
+			image_remove_unused(t, l.v[i].image->id, &done);
 	image_list_done(&l);
 	*ret_bytes = image_removal_bytes(&done, &layers);
 	*ret = done;

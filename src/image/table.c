@@ -105,7 +105,7 @@ static size_t name_place(const struct images *t, const char *full)
 	return low;
 }
 
-static struct image *by_id(struct images *t, const char *id)
+struct image *by_id(struct images *t, const char *id)
 {
 	size_t i = id ? image_place(t, id) : t->images.n;
 
@@ -400,6 +400,9 @@ int images_add(struct images *t, struct image **i, const struct strv *names, int
 	for (size_t k = 0; k < names->n; k++)
 		keep_name(t, names->v[k], (*i)->id, since_ns);
 	pthread_mutex_unlock(&t->lock);
+	image_use(t, (*i)->id);
+	pthread_mutex_lock(&t->lock);
+	pthread_mutex_unlock(&t->lock);
 	return 0;
 }
 
@@ -431,6 +434,7 @@ int images_drop(struct images *t, const char *id, struct strv *gone_layers, stru
 		memmove(&t->images.v[i], &t->images.v[i + 1], (--t->images.n - i) * sizeof *t->images.v);
 	}
 	pthread_mutex_unlock(&t->lock);
+	used_forget(t, id);
 	if (dead)
 		store_layer_drop(t->store, dead->top, gone_layers);
 	return 0;
@@ -565,6 +569,8 @@ int images_open(const struct images_opts *o, struct images **ret, struct err *e)
 	r = db_each(t->db, DB_IMAGES, load_image, &opening, e);
 	if (r >= 0)
 		r = db_each(t->db, DB_REFERENCES, load_name, &opening, e);
+	if (r >= 0)
+		r = used_load(t, e);
 	if (r >= 0 && opening.stale.n)
 		r = db_commit(t->db, &opening.stale, e);
 	db_batch_done(&opening.stale);

@@ -2,6 +2,7 @@
 #include "store/priv.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 
 static bool leased(const struct store_layer *l)
 {
@@ -174,4 +175,23 @@ void blobs_forget(struct store *s, const struct store_blobs *b)
 		if (!named)
 			(void)unlinkat(s->blobs, b->v[i].digest + 7, 0);
 	}
+}
+
+/* ---- room ---- */
+int64_t store_free_bytes(const struct store *s)
+{
+	struct statvfs st;
+
+	return fstatvfs(s->tmp, &st) < 0 ? -1 : (int64_t)(st.f_bavail * st.f_frsize);
+}
+
+void store_tidy(struct store *s)
+{
+	AUTO_STRV struct strv others = { 0 };
+
+	store_layer_expire(s, NULL);
+	partials_age(s);
+	drivers_elsewhere(s, &others);
+	if (!others.n) /* their layers name blobs too, and are not read */
+		blobs_sweep(s);
 }

@@ -23,7 +23,7 @@ static bool is_blob_name(const char *name)
 }
 
 /* ---- at start ---- */
-static void age_out(struct store *s)
+void partials_age(struct store *s)
 {
 	AUTO_STRV struct strv names = { 0 };
 	int64_t oldest = time_now_ns() / 1000000000 - STORE_PARTIAL_KEEP_S;
@@ -52,7 +52,7 @@ int partials_open(struct store *s, struct err *e)
 	if (r < 0 || (r = s->partial = dir_open(AT_FDCWD, partial)) < 0 ||
 	    (r = s->blobs = dir_open(AT_FDCWD, blobs)) < 0)
 		return err_sys(e, r, "opening %s", s->root);
-	age_out(s);
+	partials_age(s);
 	return 0;
 }
 

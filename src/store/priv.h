@@ -110,6 +110,7 @@ int reap_start(struct store *s);
 void reap_stop(struct store *s);
 int partials_open(struct store *s, struct err *e); /* makes partial/ and blobs/, drops what is too old */
 void partials_sweep(struct store *s);              /* those whose layer is there */
+void partials_age(struct store *s); /* drops what is too old */
 void blobs_sweep(struct store *s);                 /* those that no layer names */
 void blobs_forget(struct store *s, const struct store_blobs *b);
 int tree_changed_size(const struct store_diff *d,

@@ -153,6 +153,9 @@ int store_settle(struct store *s, const char *parent, struct store_stage **v, si
 int store_layer_lease(struct store *s, const char *chain, int64_t until_ns, struct err *e);
 /* Removes layers without owner whose lease is over; chain ids into ret_gone (may be NULL). GC calls it. */
 void store_layer_expire(struct store *s, struct strv *ret_gone);
+int64_t store_free_bytes(const struct store *s); /* of the file system, for everybody; -1 = unknown */
+/* What nobody will ask for any more: layers whose lease is over, downloads that nobody continued for a week, blobs that no layer names. */
+void store_tidy(struct store *s);
 /* The forms known of any layer with this diff id; the newest last. */
 void store_layer_blobs(struct store *s, const char *diff_id, struct store_blobs *ret);
 /* Remembers one more of chain (the same digest and repo: no second time). */
