@@ -317,6 +317,12 @@ int images_save(struct engine *en, const struct strv *names, const struct engine
 	return r == 0 && strv_has(names, "torn") ? err_set(e, ERR_SYSTEM, "layer is gone") : r;
 }
 
+int images_import_url(struct engine *en, const char *url, const struct image_import_opts *o,
+		      const struct engine_progress *p, struct err *e)
+{
+	return say(e, "import %s as %s", url, o->repo);
+}
+
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,
 		  struct err *e)
 {

@@ -228,19 +228,38 @@ int api_image_load(struct request *q, struct err *e)
 	return r < 0 ? r : run_on_body(q, do_load, e);
 }
 
+static void import_opts(const struct request *q, struct strv *changes, struct image_import_opts *o)
+{
+	*o = (struct image_import_opts){ .repo = api_q_str(q, "repo"),
+					 .tag = api_q_str(q, "tag"),
+					 .message = api_q_str(q, "message"),
+					 .platform = api_q_str(q, "platform"),
+					 .changes = changes };
+	for (size_t i = 0; i < q->http->query.n; i++)
+		if (streq(q->http->query.v[i].k, "changes"))
+			strv_add(changes, q->http->query.v[i].v);
+}
+
 static int do_import(struct request *q, int in_fd, const struct engine_progress *p, struct err *e)
 {
 	AUTO_STRV struct strv changes = { 0 };
-	struct image_import_opts o = { .repo = api_q_str(q, "repo"),
-				       .tag = api_q_str(q, "tag"),
-				       .message = api_q_str(q, "message"),
-				       .platform = api_q_str(q, "platform"),
-				       .changes = &changes };
+	struct image_import_opts o;
 
-	for (size_t i = 0; i < q->http->query.n; i++)
-		if (streq(q->http->query.v[i].k, "changes"))
-			strv_add(&changes, q->http->query.v[i].v);
+	import_opts(q, &changes, &o);
 	return images_import(q->engine, in_fd, &o, p, e);
+}
+
+static int import_url(struct request *q, struct err *e)
+{
+	struct api_lines lines = { .q = q };
+	struct engine_progress progress = { .line = api_line, .gone = api_lines_gone, .ctx = &lines };
+	AUTO_STRV struct strv changes = { 0 };
+	struct image_import_opts o;
+	int r;
+
+	import_opts(q, &changes, &o);
+	r = images_import_url(q->engine, api_q_str(q, "fromSrc"), &o, &progress, e);
+	return api_lines_end(&lines, r, e);
 }
 
 int api_image_create(struct request *q, struct err *e)
@@ -248,6 +267,6 @@ int api_image_create(struct request *q, struct err *e)
 	if (*api_q_str(q, "fromImage"))
 		return api_image_pull(q, e);
 	if (!streq(api_q_str(q, "fromSrc"), "-"))
-		return err_set(e, ERR_NOT_IMPLEMENTED, "importing from a URL is not implemented by this engine yet");
+		return import_url(q, e);
 	return run_on_body(q, do_import, e);
 }

@@ -192,6 +192,8 @@ struct image_import_opts {
 };
 int images_import(struct engine *en, int in_fd, const struct image_import_opts *o, const struct engine_progress *p,
 		  struct err *e);
+int images_import_url(struct engine *en, const char *url, const struct image_import_opts *o,
+		      const struct engine_progress *p, struct err *e);
 
 /* A container's files as a tar, without what is mounted on them. */
 int container_export(struct engine *en, const char *ref, const struct engine_out *out, struct err *e);

@@ -193,6 +193,32 @@ int images_push(struct engine *en, const char *name, const char *tag, const char
 	return r;
 }
 
+/* The status of an import's last line is its id. */
+int images_import_url(struct engine *en, const char *url, const struct image_import_opts *o,
+		      const struct engine_progress *p, struct err *e)
+{
+	struct remote_config config;
+	struct image_transfer x = { .remote = &config, .note = note, .gone = gone, .ctx = (void *)(uintptr_t)p };
+	struct image_import in = { .from = url,
+				   .repo = o->repo,
+				   .tag = o->tag,
+				   .message = o->message,
+				   .platform = o->platform,
+				   .changes = o->changes };
+	struct oci_platform checked = { 0 };
+	AUTO_FREE char *id = NULL;
+	int r = str_empty(o->platform) ? 0 : platform_parse(o->platform, &checked, e);
+
+	json_done(&oci_platform_type, &checked);
+	if (r < 0)
+		return r;
+	remote_config(en, &config);
+	r = image_import_url(en->images, &in, &x, &id, e);
+	if (r == 0)
+		(void)note((void *)(uintptr_t)p, &(struct image_note){ .status = id });
+	return r;
+}
+
 int images_copy(struct engine *en, const char *from, const char *to, const char *platform,
 		const struct engine_registry *from_reg, const struct engine_registry *to_reg,
 		const struct engine_progress *p, struct err *e)

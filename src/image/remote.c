@@ -769,6 +769,23 @@ static int open_host(const struct remote_config *c, const char *host, const stru
 		ret, e);
 }
 
+int remote_open_any(const struct remote_config *c, struct remote **ret, struct err *e)
+{
+	struct remote_config bare = *c;
+
+	bare.certs_dir = NULL;
+	return open_host(&bare, "any.invalid", NULL, ret, e);
+}
+
+int remote_fetch(struct remote *r, const char *url, int pipe, struct err *e)
+{
+	struct ask a = { .type = REG_FETCH, .want = REG_SIZE, .fd = pipe };
+	int64_t n = 0;
+
+	msg_put_str(&a.body, url);
+	return ask_size(r, &a, &n, e);
+}
+
 int remote_search(const struct remote_config *c, const char *term, const struct remote_auth *auth, int limit,
 		  struct remote_search *ret, struct err *e)
 {

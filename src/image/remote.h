@@ -118,6 +118,10 @@ int remote_manifest_put(struct remote *r, const char *what, const char *media_ty
 int remote_manifest_delete(struct remote *r, const char *digest, struct err *e);
 
 /* ---- without a repository ---- */
+/* A session that only fetches: with a registry's certificates it has nothing to do. Closed with remote_close(). */
+int remote_open_any(const struct remote_config *c, struct remote **ret, struct err *e);
+/* What url answers with, into a pipe: i64 length (-1 = not known) once there is a good answer, then the bytes. One at a time and session. */
+int remote_fetch(struct remote *r, const char *url, int pipe, struct err *e);
 struct remote_search_row {
 	char *name, *description;
 	int64_t stars;

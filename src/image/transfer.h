@@ -43,6 +43,9 @@ int image_heal(struct images *t, const struct strv *names, const struct image_he
 /* ref's tag or digest, "latest" where it has neither; every tag of the repository with all. platform NULL = this machine's. */
 int image_pull(struct images *t, const struct ref *ref, bool all, const char *platform, const struct image_transfer *x,
 	       struct err *e);
+/* docker import URL: in->from is the URL (http:// where it says nothing), in->src is not read. */
+int image_import_url(struct images *t, const struct image_import *in, const struct image_transfer *x, char **ret_id,
+		     struct err *e);
 /* What one registry has under a name becomes the same in another, byte for byte: index, all platforms (or the one asked for), and
  * what refers to them - signatures, SBOMs, attestations: referrers, and cosign's tags. x->auth is for from's registry, auth_to for
  * to's. Nothing enters the table of images; blobs pass through partial files, so that a copy that was cut goes on. The name comes last. */

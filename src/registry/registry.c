@@ -245,6 +245,17 @@ static int on_verify(struct request *q, struct strb *out, struct err *e)
 	return do_verify(&the.s, &v, out, e);
 }
 
+static int on_fetch(struct request *q, struct strb *out, struct err *e)
+{
+	AUTO_FD int fd = msg_take_fd(&q->m, 0);
+	const char *url = msg_get_str(&q->rd);
+	int64_t n = 0;
+	int r = fd < 0 || !url ? err_set(e, ERR_INVALID, "wrong request") : do_fetch(&the.s, url, fd, &n, e);
+
+	msg_put_i64(out, n);
+	return r;
+}
+
 static const struct handler {
 	uint16_t request, answer;
 	bool in_memfd;
@@ -262,6 +273,7 @@ static const struct handler {
 	{ REG_MANIFEST_DELETE, REG_SIZE, false, on_manifest_delete },
 	{ REG_SEARCH, REG_LIST, true, on_search },
 	{ REG_LOGIN, REG_LIST, true, on_login },
+	{ REG_FETCH, REG_SIZE, false, on_fetch },
 	{ REG_VERIFY, REG_VERIFIED, false, on_verify },
 };
 

@@ -126,6 +126,9 @@ struct verify_request {         /* lent */
 };
 int do_verify(struct session *s, const struct verify_request *q, struct strb *out, struct err *e);
 
+/* The body of url's answer into a pipe, behind its length (i64, -1 = not said): the length comes only with a good answer. */
+int do_fetch(struct session *s, const char *url, int fd, int64_t *ret_n, struct err *e);
+
 /* ---- what requests share ---- */
 struct doc {
 	char *bytes, *media_type, *digest; /* digest: what the registry's answer is known by */

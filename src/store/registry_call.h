@@ -22,6 +22,8 @@ enum registry_msg {
 	REG_LOGIN = 212,           /* -> REG_LIST: identity token or nothing */
 	REG_VERIFY =
 		213, /* [memfd: u32 n, n * (str name, bytes SubjectPublicKeyInfo)] str name, u32 n, n * str digest, str tag -> REG_VERIFIED */
+	REG_FETCH =
+		214, /* [fd pipe] str URL -> REG_SIZE. Into the pipe: i64 length of what comes, -1 = not known; the bytes. No i64, no good answer */
 
 	/* answers */
 	REG_READY = 300,
