@@ -147,6 +147,16 @@ static size_t on_body(char *p, size_t size, size_t n, void *ctx)
 	return n;
 }
 
+static void unpause(struct http *h)
+{
+	for (struct http **p = &net.paused; *p; p = &(*p)->next_paused)
+		if (*p == h) {
+			*p = h->next_paused;
+			break;
+		}
+	h->paused = false;
+}
+
 static size_t on_read(char *buf, size_t size, size_t n, void *ctx)
 {
 	struct http *h = ctx;
@@ -162,11 +172,17 @@ static size_t on_read(char *buf, size_t size, size_t n, void *ctx)
 		struct pollfd p = { .fd = h->src, .events = POLLIN };
 
 		if (poll(&p, 1, 0) == 0) {
-			h->paused = true;
-			h->next_paused = net.paused;
-			net.paused = h;
+			/* libcurl begins on a new connection by itself where an old one was closed before anything was sent,
+			 * and asks again although it was told to wait */
+			if (!h->paused) {
+				h->paused = true;
+				h->next_paused = net.paused;
+				net.paused = h;
+			}
 			return CURL_READFUNC_PAUSE;
 		}
+		if (h->paused)
+			unpause(h);
 		r = read(h->src, buf, n);
 		h->eof = r == 0;
 	}
@@ -496,16 +512,6 @@ static void explain(struct http *h, const char *error)
 	}
 	(void)snprintf(h->error, sizeof h->error, "%s", strb_str(&b));
 	h->tls_failed = h->code == CURLE_SSL_CONNECT_ERROR || h->code == CURLE_PEER_FAILED_VERIFICATION;
-}
-
-static void unpause(struct http *h)
-{
-	for (struct http **p = &net.paused; *p; p = &(*p)->next_paused)
-		if (*p == h) {
-			*p = h->next_paused;
-			break;
-		}
-	h->paused = false;
 }
 
 void http_run(struct http *h)
