@@ -173,23 +173,25 @@ bool ip4_set_take(struct ip4_set *s, uint32_t ip)
 	return true;
 }
 
-bool ip4_set_take_lowest(struct ip4_set *s, uint32_t *ret)
+/* The lowest free one of range, which lies within the set's network. */
+bool ip4_set_take_lowest(struct ip4_set *s, struct ip4_net range, uint32_t *ret)
 {
-	uint32_t size = set_size(s);
+	uint32_t first = range.ip - s->net.ip, end;
 
-	if (!s->bits)
+	if (!s->bits || !ip4_in(s->net, range.ip))
 		return false;
-	for (uint32_t w = 0; w < (size + 63) / 64; w++) {
-		uint32_t i;
-
-		if (s->bits[w] == UINT64_MAX)
+	end = first + (1u << (32 - range.len));
+	for (uint32_t i = first; i < end;) {
+		if (i % 64 == 0 && s->bits[i / 64] == UINT64_MAX) {
+			i += 64;
 			continue;
-		i = w * 64 + (uint32_t)__builtin_ctzll(~s->bits[w]);
-		if (i >= size)
-			return false;
-		s->bits[w] |= 1ull << (i % 64);
-		*ret = s->net.ip + i;
-		return true;
+		}
+		if (!(s->bits[i / 64] >> (i % 64) & 1)) {
+			s->bits[i / 64] |= 1ull << (i % 64);
+			*ret = s->net.ip + i;
+			return true;
+		}
+		i++;
 	}
 	return false;
 }

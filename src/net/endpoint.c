@@ -19,10 +19,9 @@ static int take_address(struct network *w, const char *wanted, uint32_t *ret, st
 	uint32_t ip;
 
 	if (str_empty(wanted)) {
-		if (!ip4_set_take_lowest(&w->used, ret))
+		if (!ip4_set_take_lowest(&w->used, w->range, ret))
 			return err_set(e, ERR_SYSTEM,
-				       "failed to set up container networking: no available IPv4 addresses on this "
-				       "network's address pools: %s (%s)",
+				       "no available IPv4 addresses on this network's address pools: %s (%s)",
 				       w->rec.name, w->rec.id);
 		return 0;
 	}
@@ -67,9 +66,9 @@ static int prepare_bridge(struct network *w, const struct net_endpoint_req *req,
 	mac_text(bytes, mac);
 	ep->ip = xstrdup(ip_text);
 	ep->prefix_len = w->used.net.len;
-	ep->gateway = xstrdup(w->rec.gateway);
+	ep->gateway = xstrdup(w->rec.internal ? "" : w->rec.gateway);
 	ep->mac = xstrdup(mac);
-	ep->ifname = xstrdup(LINK_INSIDE);
+	ep->ifname = xstrdup(req->ifname ? req->ifname : LINK_INSIDE);
 	ep->host_ifname = xasprintf("veth%.7s", ep->id);
 	return 0;
 }
@@ -94,6 +93,8 @@ int net_endpoint_prepare(struct net *n, const struct net_endpoint_req *req, stru
 	ep.network = xstrdup(w->rec.name);
 	ep.container_id = xstrdup(req->container_id);
 	ep.name = xstrdup(req->container_name);
+	if (req->names)
+		strv_copy(&ep.names, req->names);
 	if (streq(w->rec.driver, "bridge"))
 		r = prepare_bridge(w, req, &ep, e);
 	else if (!str_empty(req->ip))
@@ -109,7 +110,7 @@ int net_endpoint_prepare(struct net *n, const struct net_endpoint_req *req, stru
 	return 0;
 }
 
-void net_endpoint_rename(struct net *n, const char *endpoint_id, const char *container_name)
+void net_endpoint_rename(struct net *n, const char *endpoint_id, const char *container_name, const struct strv *names)
 {
 	struct net_endpoint *ep;
 
@@ -118,6 +119,8 @@ void net_endpoint_rename(struct net *n, const char *endpoint_id, const char *con
 	if (ep) {
 		free(ep->name);
 		ep->name = xstrdup(container_name);
+		strv_done(&ep->names);
+		strv_copy(&ep->names, names);
 	}
 	pthread_mutex_unlock(&n->lock);
 }
@@ -142,11 +145,11 @@ static bool needs_hairpin(const struct net_endpoint *ep)
 	       *text == '1';
 }
 
-static int host_side(struct net *n, const struct net_endpoint *ep, uint32_t bridge, int netns_fd, struct err *e)
+static int host_side(struct net *n, const struct net_endpoint *ep, const struct network *w, int netns_fd, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	struct rtnl_link link = { .name = ep->host_ifname };
-	unsigned flags = (n->icc_off ? RTNL_PORT_ISOLATED : 0u) | (needs_hairpin(ep) ? RTNL_PORT_HAIRPIN : 0u);
+	unsigned flags = (w->icc_off ? RTNL_PORT_ISOLATED : 0u) | (needs_hairpin(ep) ? RTNL_PORT_HAIRPIN : 0u);
 	uint8_t mac[6];
 	int r;
 
@@ -157,8 +160,8 @@ static int host_side(struct net *n, const struct net_endpoint *ep, uint32_t brid
 					   .peer_name = ep->ifname,
 					   .peer_mac = mac,
 					   .peer_ns_fd = netns_fd,
-					   .master = bridge,
-					   .mtu = n->mtu });
+					   .master = w->ifindex,
+					   .mtu = w->mtu });
 	rtnl_link_no_ipv6(&b, "setting up the host's end of the veth", link);
 	if (flags)
 		rtnl_port_flags_set(&b, "setting flags of the bridge port", link, flags);
@@ -174,19 +177,20 @@ static int container_side(const struct net_endpoint *ep, int rt_fd, struct err *
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	struct rtnl_info info;
 	struct rtnl_link link;
-	uint32_t ip, gateway;
+	uint32_t ip, gateway = 0;
 	int r = rtnl_link_get(rt_fd, ep->ifname, &info, e);
 
 	if (r < 0)
 		return r == -ENODEV ? err_sys(e, r, "looking for %s in the container", ep->ifname) : r;
-	if (!ip4_parse(ep->ip, &ip) || !ip4_parse(ep->gateway, &gateway))
+	if (!ip4_parse(ep->ip, &ip) || (ep->default_route && !ip4_parse(ep->gateway, &gateway)))
 		return err_set(e, ERR_INVALID, "endpoint %s has no valid address", ep->id);
 	link = (struct rtnl_link){ .index = info.index };
 	rtnl_link_up(&b, "setting lo up in the container", (struct rtnl_link){ .name = "lo" }, true);
-	rtnl_link_no_ipv6(&b, "setting up eth0 in the container", link);
+	rtnl_link_no_ipv6(&b, "setting up the link in the container", link);
 	rtnl_addr_add(&b, "adding the address in the container", info.index, htonl(ip), (int)ep->prefix_len);
-	rtnl_link_up(&b, "setting eth0 up in the container", link, true);
-	rtnl_route_default_add(&b, "adding the default route in the container", info.index, htonl(gateway));
+	rtnl_link_up(&b, "setting the link up in the container", link, true);
+	if (ep->default_route)
+		rtnl_route_default_add(&b, "adding the default route in the container", info.index, htonl(gateway));
 	return nl_run(&b, rt_fd, e);
 }
 
@@ -212,19 +216,18 @@ static void wait_forwarding(struct net *n, const struct net_endpoint *ep)
 
 int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_fd, int rt_fd, int nf_fd, struct err *e)
 {
-	struct network *w;
+	struct network *w, own = { 0 }; /* own: lent plain values */
 	struct net_endpoint *known;
-	uint32_t bridge = 0;
 	bool is_bridge, is_host;
 	int r;
 
-	(void)nf_fd; /* for the rules of name resolution inside; the default bridge has none */
+	(void)nf_fd; /* for the rules of name resolution inside */
 	pthread_mutex_lock(&n->lock);
 	w = network_by_id(n, ep->network_id);
 	is_bridge = w && streq(w->rec.driver, "bridge");
 	is_host = w && streq(w->rec.driver, "host");
 	if (w)
-		bridge = w->ifindex;
+		own = (struct network){ .ifindex = w->ifindex, .mtu = w->mtu, .icc_off = w->icc_off };
 	known = endpoint_find(n, ep->id);
 	if (known) { /* ports were added since it was prepared */
 		json_done(&net_endpoint_type, known);
@@ -237,7 +240,7 @@ int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_
 		return 0;
 	if (!is_bridge)
 		return lo_up(rt_fd, e);
-	r = host_side(n, ep, bridge, netns_fd, e);
+	r = host_side(n, ep, &own, netns_fd, e);
 	if (r >= 0)
 		r = container_side(ep, rt_fd, e);
 	if (r >= 0 && !n->firewall_off)
@@ -247,10 +250,56 @@ int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_
 	return r;
 }
 
+int net_endpoint_route(struct net *n, const char *container_id, const struct net_endpoint *ep, int rt_fd, struct err *e)
+{
+	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
+	struct rtnl_info info = { 0 };
+	uint32_t gateway = 0;
+	int r = 0;
+
+	pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < n->endpoints.n; i++)
+		if (streq(n->endpoints.v[i].container_id, container_id))
+			n->endpoints.v[i].default_route = ep && streq(n->endpoints.v[i].id, ep->id);
+	pthread_mutex_unlock(&n->lock);
+	if (!ep) { /* one that led over a link that is gone went with it */
+		rtnl_route_default_del(&b, "removing the default route in the container");
+		r = nl_run(&b, rt_fd, e);
+		return r == -ESRCH ? 0 : r;
+	}
+	if (!ip4_parse(ep->gateway, &gateway))
+		return err_set(e, ERR_INVALID, "endpoint %s has no gateway", ep->id);
+	r = rtnl_link_get(rt_fd, ep->ifname, &info, e);
+	if (r < 0)
+		return r == -ENODEV ? err_sys(e, r, "looking for %s in the container", ep->ifname) : r;
+	rtnl_route_default_add(&b, "setting the default route in the container", info.index, htonl(gateway));
+	return nl_run(&b, rt_fd, e);
+}
+
+int net_ports_publish(struct net *n, const struct net_endpoint *ep, struct err *e)
+{
+	struct net_endpoint *known;
+
+	pthread_mutex_lock(&n->lock);
+	known = endpoint_find(n, ep->id);
+	if (known) {
+		json_done(&net_endpoint_type, known);
+		json_copy(&net_endpoint_type, known, ep);
+	}
+	pthread_mutex_unlock(&n->lock);
+	return n->firewall_off ? 0 : firewall_ports_add(n, ep, e);
+}
+
 void net_endpoint_detach(struct net *n, const struct net_endpoint *ep, enum net_detach how)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
+	struct net_endpoint *known;
 
+	pthread_mutex_lock(&n->lock);
+	known = endpoint_find(n, ep->id);
+	if (known) /* a table that is replaced from here on does not publish them again; the claims stay until its release */
+		known->ports.n = 0;
+	pthread_mutex_unlock(&n->lock);
 	if (!n->firewall_off)
 		firewall_ports_del(n, ep);
 	if (how == NET_NAMESPACE_LIVES && !str_empty(ep->host_ifname)) {

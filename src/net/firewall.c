@@ -2,7 +2,9 @@
  *
  *     set bridges  { ifname }                       our bridges
  *     set same     { ifname . ifname }              bridge to itself, where containers may talk to each other
+ *     set inner    { ifname }                       bridges of internal networks: nothing leaves them, nothing enters
  *     set nets     { subnets }                      the networks behind them
+ *     set masq     { subnets }                      ... that go out with the host's address
  *     map ports    { proto . port : addr . port }   published on every host address
  *     map at       { addr . proto . port : ... }    published on one host address
  *     chain guard        raw prerouting: nothing from a bridge may claim or reach 127/8 (CVE-2020-8558)
@@ -10,7 +12,7 @@
  *                        127/8, else a neighbour on the wire could reach ports published for loopback only
  *     chain output       the same for the host's own connections, 127/8 included (with route_localnet on the bridge)
  *     chain postrouting  loopback and bridge-to-itself connections are masqueraded: their answers would not come back otherwise
- *     chain forward      to a bridge: answers, its own containers, published ports; all else is dropped
+ *     chain forward      to a bridge: answers, its own containers, published ports; all else is dropped, so networks are apart
  *
  * Everything that comes and goes is an element: rules are written once. Sources: nft(8), linux/netfilter/nf_tables.h. */
 #include "net/internal.h"
@@ -44,7 +46,7 @@ struct port_data {
 };
 
 struct sets {
-	struct nft_set bridges, same, nets, ports, at;
+	struct nft_set bridges, same, nets, ports, at, inner, masq;
 };
 static struct sets sets_of(const struct net *n)
 {
@@ -56,6 +58,8 @@ static struct sets sets_of(const struct net *n)
 			   .data_type = T_IP << 6 | T_PORT, .data_len = sizeof(struct port_data) },
 		.at = { FAMILY, n->table, "at", 5, T_IP << 12 | T_PROTO << 6 | T_PORT, sizeof(struct at_key),
 			.data_type = T_IP << 6 | T_PORT, .data_len = sizeof(struct port_data) },
+		.inner = { FAMILY, n->table, "inner", 6, T_IFNAME, IFNAME },
+		.masq = { FAMILY, n->table, "masq", 7, T_IP, 4, .interval = true },
 	};
 }
 
@@ -82,10 +86,10 @@ static void match_link(struct nftnl_rule *r, uint32_t key, const struct nft_set 
 	nft_x_lookup(r, s, NFT_REG_1, negate);
 }
 
-static void match_source_ours(struct nftnl_rule *r, const struct sets *s)
+static void match_source_in(struct nftnl_rule *r, const struct nft_set *nets)
 {
 	load_addr(r, SOURCE, NFT_REG_1);
-	nft_x_lookup(r, &s->nets, NFT_REG_1, false);
+	nft_x_lookup(r, nets, NFT_REG_1, false);
 }
 
 static struct nftnl_rule *rule(const struct net *n, const char *chain)
@@ -154,15 +158,13 @@ static void postrouting_rules(struct nl_batch *b, const struct net *n, const str
 	/* a container reaches a published port by a host address: the other container would answer it directly */
 	r = rule(n, "postrouting");
 	match_link(r, NFT_META_OIFNAME, &s->bridges, false);
-	match_source_ours(r, s);
+	match_source_in(r, &s->nets);
 	nft_x_ct_status(r, IPS_DST_NAT);
 	nft_x_masquerade(r);
 	nft_rule_add(b, "adding a firewall rule", r, NFT_APPEND);
 
-	if (n->ip_masq_off)
-		return;
 	r = rule(n, "postrouting");
-	match_source_ours(r, s);
+	match_source_in(r, &s->masq);
 	match_link(r, NFT_META_OIFNAME, &s->bridges, true);
 	nft_x_meta(r, NFT_META_OIFNAME, NFT_REG_1);
 	nft_x_cmp(r, NFT_REG_1, false, lo, IFNAME);
@@ -172,19 +174,26 @@ static void postrouting_rules(struct nl_batch *b, const struct net *n, const str
 
 static void forward_rules(struct nl_batch *b, const struct net *n, const struct sets *s)
 {
+	static const uint32_t ends[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
 	struct nftnl_rule *r = rule(n, "forward");
 
+	nft_x_meta(r, NFT_META_IIFNAME, NFT_REG_1);
+	nft_x_meta(r, NFT_META_OIFNAME, NFT_REG_2);
+	nft_x_lookup(r, &s->same, NFT_REG_1, false);
+	add_verdict(b, r, NF_ACCEPT);
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		r = rule(n, "forward");
+		match_link(r, ends[i], &s->inner, false);
+		add_verdict(b, r, NF_DROP);
+	}
+
+	r = rule(n, "forward");
 	match_link(r, NFT_META_OIFNAME, &s->bridges, true);
 	add_verdict(b, r, NF_ACCEPT);
 
 	r = rule(n, "forward");
 	nft_x_ct_state(r, NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED));
-	add_verdict(b, r, NF_ACCEPT);
-
-	r = rule(n, "forward");
-	nft_x_meta(r, NFT_META_IIFNAME, NFT_REG_1);
-	nft_x_meta(r, NFT_META_OIFNAME, NFT_REG_2);
-	nft_x_lookup(r, &s->same, NFT_REG_1, false);
 	add_verdict(b, r, NF_ACCEPT);
 
 	r = rule(n, "forward");
@@ -260,17 +269,44 @@ static bool reaches_loopback(const struct port_elems *ports)
 }
 
 /* Without it the kernel takes packets from 127.0.0.1 that leave by the bridge for martians. Only when a port needs it, only there. */
-static void allow_loopback(struct net *n)
+static void allow_loopback(struct net *n, const char *bridge)
 {
 	char path[80];
 
-	if (n->set_route_localnet)
-		return;
-	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", n->bridge);
+	snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/%s/route_localnet", bridge);
 	if (file_put(AT_FDCWD, path, "1") < 0)
 		log_warn("%s cannot be set: published ports do not answer at 127.0.0.1", path);
 	else
 		n->set_route_localnet = true;
+}
+
+/* Gone links have nothing to be told. */
+static void bridge_name(struct net *n, const struct net_endpoint *ep, char ret[IFNAME])
+{
+	const struct network *w;
+
+	pthread_mutex_lock(&n->lock);
+	w = network_by_id(n, ep->network_id);
+	snprintf(ret, IFNAME, "%s", w && w->rec.bridge ? w->rec.bridge : "");
+	pthread_mutex_unlock(&n->lock);
+}
+
+static void add_network(struct nl_batch *b, const struct sets *s, const struct network *w)
+{
+	char pair[2][IFNAME] = { 0 };
+	uint32_t from = htonl(w->used.net.ip), to = htonl(w->used.net.ip + (1u << (32 - w->used.net.len)));
+	const struct nft_elem ends[] = { { .key = &from }, { .key = &to, .interval_end = true } };
+
+	snprintf(pair[0], IFNAME, "%s", w->rec.bridge);
+	memcpy(pair[1], pair[0], IFNAME);
+	nft_elems_add(b, "adding the bridge", &s->bridges, &(struct nft_elem){ .key = pair[0] }, 1);
+	if (!w->icc_off)
+		nft_elems_add(b, "adding the bridge", &s->same, &(struct nft_elem){ .key = pair }, 1);
+	if (w->rec.internal)
+		nft_elems_add(b, "adding the bridge", &s->inner, &(struct nft_elem){ .key = pair[0] }, 1);
+	nft_elems_add(b, "adding the network", &s->nets, ends, 2);
+	if (!w->masq_off && !w->rec.internal)
+		nft_elems_add(b, "adding the network", &s->masq, ends, 2);
 }
 
 /* The whole table, replaced in one transaction: made so that it surely exists, deleted, made anew. */
@@ -284,7 +320,7 @@ int firewall_replace(struct net *n, struct err *e)
 		{ FAMILY, n->table, "forward", "filter", NF_INET_FORWARD, 0 },
 	};
 	struct sets s = sets_of(n);
-	const struct nft_set *const all_sets[] = { &s.bridges, &s.same, &s.nets, &s.ports, &s.at };
+	const struct nft_set *const all_sets[] = { &s.bridges, &s.same, &s.nets, &s.ports, &s.at, &s.inner, &s.masq };
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	struct port_elems ports = { 0 };
 	int r;
@@ -302,31 +338,24 @@ int firewall_replace(struct net *n, struct err *e)
 	dnat_rules(&b, n, &s, "output");
 	postrouting_rules(&b, n, &s);
 	forward_rules(&b, n, &s);
-	for (size_t i = 0; i < n->networks.n; i++) {
-		const struct network *w = &n->networks.v[i];
-		char pair[2][IFNAME] = { 0 };
-		uint32_t from, to;
-
-		if (!w->used.bits)
-			continue;
-		from = htonl(w->used.net.ip);
-		to = htonl(w->used.net.ip + (1u << (32 - w->used.net.len)));
-		snprintf(pair[0], IFNAME, "%s", w->rec.bridge);
-		memcpy(pair[1], pair[0], IFNAME);
-		nft_elems_add(&b, "adding the bridge", &s.bridges, &(struct nft_elem){ .key = pair[0] }, 1);
-		if (!n->icc_off)
-			nft_elems_add(&b, "adding the bridge", &s.same, &(struct nft_elem){ .key = pair }, 1);
-		nft_elems_add(&b, "adding the network", &s.nets,
-			      (struct nft_elem[]){ { .key = &from }, { .key = &to, .interval_end = true } }, 2);
-	}
+	pthread_mutex_lock(&n->io_lock); /* before looking: who changes the tables after us also writes after us */
 	pthread_mutex_lock(&n->lock);
-	for (size_t i = 0; i < n->endpoints.n; i++)
-		collect_ports(&n->endpoints.v[i], &ports);
+	for (size_t i = 0; i < n->networks.n; i++)
+		if (n->networks.v[i].used.bits)
+			add_network(&b, &s, &n->networks.v[i]);
+	for (size_t i = 0; i < n->endpoints.n; i++) {
+		struct port_elems own = { 0 };
+		const struct network *w = network_by_id(n, n->endpoints.v[i].network_id);
+
+		collect_ports(&n->endpoints.v[i], &own);
+		if (w && reaches_loopback(&own))
+			allow_loopback(n, w->rec.bridge);
+		for (size_t k = 0; k < own.n; k++)
+			*VEC_ADD(&ports) = own.v[k];
+		free(own.v);
+	}
 	pthread_mutex_unlock(&n->lock);
 	batch_ports(&b, n, &ports, true);
-	pthread_mutex_lock(&n->io_lock);
-	if (reaches_loopback(&ports))
-		allow_loopback(n);
 	r = nl_run(&b, n->nft_fd, e);
 	pthread_mutex_unlock(&n->io_lock);
 	free(ports.v);
@@ -347,15 +376,17 @@ int firewall_ports_add(struct net *n, const struct net_endpoint *ep, struct err 
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	struct err why = ERR_INIT;
 	struct port_elems ports = { 0 };
+	char bridge[IFNAME];
 	int r;
 
 	collect_ports(ep, &ports);
+	bridge_name(n, ep, bridge);
 	pthread_mutex_lock(&n->io_lock);
 	if (ports.n) {
 		nft_begin(&b);
 		batch_ports(&b, n, &ports, true);
 		if (reaches_loopback(&ports))
-			allow_loopback(n);
+			allow_loopback(n, bridge);
 		r = nl_run(&b, n->nft_fd, &why);
 		forget_conversations(n, &ports);
 	} else {
@@ -414,36 +445,42 @@ static bool chain_is(const struct nft_chain_info *c, int family, const char *tab
 	return c->family == family && streq(c->table, table) && streq(c->name, name);
 }
 
-/* Two accepting rules at the head of DOCKER-USER, known again by their comment. Written so that iptables-nft can list them. */
-static int insert_integration(struct net *n, struct err *e)
+/* Two accepting rules per bridge at the head of DOCKER-USER, known again by their comment. Written so that iptables-nft can list them.
+ * io_lock held. */
+static void insert_integration(struct net *n, struct nl_batch *b)
 {
 	static const uint32_t keys[] = { NFT_META_IIFNAME, NFT_META_OIFNAME };
-	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
-	char name[IFNAME] = "";
 
-	snprintf(name, sizeof name, "%s", n->bridge);
-	nft_begin(&b);
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		struct nftnl_rule *r = nft_rule_new(FAMILY, DOCKER_TABLE, DOCKER_CHAIN);
+	pthread_mutex_lock(&n->lock);
+	for (size_t k = 0; k < n->networks.n; k++) {
+		const struct network *w = &n->networks.v[k];
 
-		nft_x_meta(r, keys[i], NFT_REG_1);
-		nft_x_cmp(r, NFT_REG_1, true, name, (uint32_t)strlen(name) + 1);
-		nft_x_counter(r);
-		nft_x_verdict(r, NF_ACCEPT);
-		nft_rule_comment(r, n->table);
-		nft_rule_add(&b, "letting our bridge through DOCKER-USER", r, NFT_INSERT);
+		for (size_t i = 0; i < ARRAY_LEN(keys) && w->used.bits; i++) {
+			struct nftnl_rule *r = nft_rule_new(FAMILY, DOCKER_TABLE, DOCKER_CHAIN);
+			char name[IFNAME] = "";
+
+			snprintf(name, sizeof name, "%s", w->rec.bridge);
+			nft_x_meta(r, keys[i], NFT_REG_1);
+			nft_x_cmp(r, NFT_REG_1, true, name, (uint32_t)strlen(name) + 1);
+			nft_x_counter(r);
+			nft_x_verdict(r, NF_ACCEPT);
+			nft_rule_comment(r, n->table);
+			nft_rule_add(b, "letting our bridge through DOCKER-USER", r, NFT_INSERT);
+		}
 	}
-	return nl_run(&b, n->nft_fd, e);
+	pthread_mutex_unlock(&n->lock);
 }
 
+/* Today's rules in place of those that stand there, in one transaction. */
 int firewall_integrate(struct net *n, struct err *e)
 {
+	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	AUTO_FREE uint64_t *handles = NULL;
 	AUTO_CHAINS struct nft_chains all = { 0 };
 	bool there = false;
 	int r;
 
-	if (n->integration != NET_FIREWALL_DOCKER_USER || n->no_bridge)
+	if (n->integration != NET_FIREWALL_DOCKER_USER)
 		return 0;
 	pthread_mutex_lock(&n->io_lock);
 	r = nft_chains_get(n->nft_fd, &all, e);
@@ -451,8 +488,14 @@ int firewall_integrate(struct net *n, struct err *e)
 		there = there || chain_is(&all.v[i], FAMILY, DOCKER_TABLE, DOCKER_CHAIN);
 	if (r >= 0 && there) {
 		r = integration_rules(n, &handles, e);
-		if (r == 0)
-			r = insert_integration(n, e);
+		if (r >= 0) {
+			nft_begin(&b);
+			for (int i = 0; i < r; i++)
+				nft_rule_del(&b, "renewing our rules in DOCKER-USER", FAMILY, DOCKER_TABLE,
+					     DOCKER_CHAIN, handles[i]);
+			insert_integration(n, &b);
+			r = nl_run(&b, n->nft_fd, e);
+		}
 	}
 	pthread_mutex_unlock(&n->io_lock);
 	return MIN(r, 0);

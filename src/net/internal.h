@@ -39,15 +39,18 @@ struct ip4_set { /* addresses in use within a network: one bit each */
 void ip4_set_init(struct ip4_set *s, struct ip4_net net); /* network and broadcast address are taken from the start */
 void ip4_set_done(struct ip4_set *s);
 bool ip4_set_take(struct ip4_set *s, uint32_t ip); /* false: in use already, or outside */
-bool ip4_set_take_lowest(struct ip4_set *s, uint32_t *ret);
+bool ip4_set_take_lowest(struct ip4_set *s, struct ip4_net range, uint32_t *ret);
 void ip4_set_release(struct ip4_set *s, uint32_t ip);
 
 /* ---- the module's state ---- */
 struct network {
 	struct net_network rec;
 	uint32_t gateway;
-	struct ip4_set used; /* bridge networks */
-	uint32_t ifindex;    /* of the bridge, since net_start */
+	struct ip4_set used;  /* bridge networks */
+	struct ip4_net range; /* where addresses are taken from */
+	uint32_t ifindex;     /* of the bridge, since net_start */
+	uint32_t mtu;
+	bool icc_off, masq_off;
 };
 struct claim { /* one host port of ours */
 	bool udp;
@@ -56,8 +59,9 @@ struct claim { /* one host port of ours */
 	char endpoint[65];
 };
 struct net {
+	pthread_mutex_t admin;   /* making and removing networks, one at a time; taken before the others */
+	pthread_mutex_t io_lock; /* rt_fd, nft_fd: one batch at a time; taken before lock, if both */
 	pthread_mutex_t lock;    /* networks, endpoints, claims, next_port */
-	pthread_mutex_t io_lock; /* rt_fd, nft_fd: one batch at a time; taken after lock, if both */
 	int rt_fd, nft_fd;       /* of the host's namespace */
 
 	/* configuration; constant after net_open */
@@ -81,8 +85,17 @@ struct net {
 	uint32_t next_port;
 	bool set_ip_forward, set_route_localnet; /* io_lock */
 };
-struct network *network_find(struct net *n, const char *name_or_id); /* lock held; exact name, id or unique prefix */
-struct network *network_by_id(struct net *n, const char *id);        /* lock held */
+struct bridge_plan { /* its gateway's address and network */
+	struct ip4_net net;
+	uint32_t gateway;
+};
+void network_settings(struct net *n, struct network *w); /* what its options say */
+int network_save(struct net *n, const struct network *w, struct err *e);
+/* The bridge with its address, up; an existing link of that name is used. w->ifindex, gateway and used are set. */
+int network_bridge(struct net *n, struct network *w, const struct bridge_plan *p, struct err *e);
+int network_restore(struct net *n, struct network *w, struct err *e); /* custom.c: one that was stored */
+struct network *network_find(struct net *n, const char *name_or_id);  /* lock held; exact name, id or unique prefix */
+struct network *network_by_id(struct net *n, const char *id);         /* lock held */
 
 struct net_endpoint *endpoint_find(struct net *n, const char *id); /* lock held */
 

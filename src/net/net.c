@@ -113,7 +113,7 @@ static void take_config(struct net *n, const struct net_config *c)
 	n->integration = c->integration;
 }
 
-static int save_network(struct net *n, const struct network *w, struct err *e)
+int network_save(struct net *n, const struct network *w, struct err *e)
 {
 	AUTO_STRB struct strb text = STRB_INIT;
 
@@ -138,6 +138,7 @@ static int load_one(void *arg, const char *json, size_t len, struct err *e)
 	}
 	w = VEC_ADD(&n->networks);
 	w->rec = rec;
+	network_settings(n, w);
 	return 0;
 }
 
@@ -182,7 +183,8 @@ static int default_network(struct net *n, const char *name, const char *driver, 
 		free(w->rec.bridge);
 		w->rec.bridge = xstrdup(n->bridge);
 	}
-	return is_new ? save_network(n, w, e) : 0;
+	network_settings(n, w);
+	return is_new ? network_save(n, w, e) : 0;
 }
 
 int net_open(const struct net_config *c, const struct net_store *store, struct net **ret, struct err *e)
@@ -193,6 +195,7 @@ int net_open(const struct net_config *c, const struct net_store *store, struct n
 	if (r < 0)
 		return r;
 	n = xcalloc(1, sizeof *n);
+	pthread_mutex_init(&n->admin, NULL);
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_mutex_init(&n->io_lock, NULL);
 	n->rt_fd = n->nft_fd = -1;
@@ -236,6 +239,7 @@ void net_close(struct net *n)
 	free(n->bip);
 	free(n->default_ip);
 	strv_done(&n->pools);
+	pthread_mutex_destroy(&n->admin);
 	pthread_mutex_destroy(&n->lock);
 	pthread_mutex_destroy(&n->io_lock);
 	free(n);
@@ -310,17 +314,12 @@ int net_network_endpoints(struct net *n, const char *network_id, struct net_endp
 }
 
 /* ---- starting ---- */
-struct plan { /* of the bridge: its gateway's address and network */
-	struct ip4_net net;
-	uint32_t gateway;
-};
-
 /* --bip, else what the link already has, else what it had before, else the first pool that nothing on this host uses */
-static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex, struct plan *ret, struct err *e)
+static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex, struct bridge_plan *ret, struct err *e)
 {
 	AUTO_FREE struct ip4_net *taken = NULL;
 	AUTO_SUBNETS struct rtnl_subnets known = { 0 };
-	struct plan p = { 0 };
+	struct bridge_plan p = { 0 };
 	size_t n_taken = 0;
 	int r;
 
@@ -338,7 +337,7 @@ static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex,
 
 		if (ifindex && known.v[i].ifindex == ifindex && known.v[i].is_addr && !p.gateway &&
 		    known.v[i].prefix_len <= 30 && known.v[i].prefix_len >= 8)
-			p = (struct plan){ { ip & ip4_mask(known.v[i].prefix_len), known.v[i].prefix_len }, ip };
+			p = (struct bridge_plan){ { ip & ip4_mask(known.v[i].prefix_len), known.v[i].prefix_len }, ip };
 		else if (!ifindex || known.v[i].ifindex != ifindex)
 			taken[n_taken++] = (struct ip4_net){ ip & ip4_mask(known.v[i].prefix_len),
 							     known.v[i].prefix_len };
@@ -361,7 +360,8 @@ static int plan_bridge(struct net *n, const struct network *w, uint32_t ifindex,
 }
 
 /* A bridge of our own, kept from an earlier start: today's configuration counts. One that the user made (--bridge) is left alone. */
-static int renew_bridge(struct net *n, const struct rtnl_info *link, const struct plan *p, struct err *e)
+static int renew_bridge(struct net *n, const struct rtnl_info *link, const struct bridge_plan *p, uint32_t mtu,
+			struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	AUTO_SUBNETS struct rtnl_subnets known = { 0 };
@@ -376,18 +376,68 @@ static int renew_bridge(struct net *n, const struct rtnl_info *link, const struc
 		    (ntohl(a->ip4) != p->gateway || a->prefix_len != p->net.len))
 			rtnl_addr_del(&b, "removing the bridge's former address", link->index, a->ip4, a->prefix_len);
 	}
-	if (link->mtu != n->mtu)
-		rtnl_link_mtu(&b, "setting the bridge's mtu", (struct rtnl_link){ .index = link->index }, n->mtu);
+	if (link->mtu != mtu)
+		rtnl_link_mtu(&b, "setting the bridge's mtu", (struct rtnl_link){ .index = link->index }, mtu);
 	return nl_run(&b, n->rt_fd, e);
 }
 
-static int make_bridge(struct net *n, struct network *w, struct err *e)
+int network_bridge(struct net *n, struct network *w, const struct bridge_plan *p, struct err *e)
 {
 	AUTO_NL struct nl_batch b = NL_BATCH_INIT;
 	struct rtnl_info link = { 0 };
 	uint8_t mac[6] = { 0x02, 0x42 };
+	bool ours = streq(w->rec.bridge, n->bridge) ? n->own_bridge : !w->rec.foreign_link;
+	int r;
+
+	pthread_mutex_lock(&n->io_lock);
+	r = rtnl_link_get(n->rt_fd, w->rec.bridge, &link, e);
+	if (r == -ENODEV) {
+		r = random_bytes(mac + 2, 4);
+		if (r < 0)
+			r = err_sys(e, r, "making up the bridge's MAC address");
+		if (r >= 0) {
+			rtnl_bridge_add(&b, "creating the bridge", w->rec.bridge, mac, w->mtu);
+			rtnl_link_no_ipv6(&b, "setting up the bridge", (struct rtnl_link){ .name = w->rec.bridge });
+			r = nl_run(&b, n->rt_fd, e);
+		}
+		if (r >= 0)
+			r = rtnl_link_get(n->rt_fd, w->rec.bridge, &link, e);
+	} else if (r >= 0 && !streq(link.kind, "bridge")) {
+		r = err_set(e, ERR_INVALID, "%s is there already and is not a bridge", w->rec.bridge);
+	} else if (r >= 0 && ours) {
+		r = renew_bridge(n, &link, p, w->mtu, e);
+	}
+	if (r >= 0) {
+		rtnl_addr_add(&b, "giving the bridge its address", link.index, htonl(p->gateway), p->net.len);
+		rtnl_link_up(&b, "setting the bridge up", (struct rtnl_link){ .index = link.index }, true);
+		r = nl_run(&b, n->rt_fd, e);
+	}
+	pthread_mutex_unlock(&n->io_lock);
+	if (r < 0)
+		return r;
+	w->ifindex = link.index;
+	w->gateway = p->gateway;
+	ip4_set_done(&w->used);
+	ip4_set_init(&w->used, p->net);
+	(void)ip4_set_take(&w->used, p->gateway);
+	if (!str_empty(w->rec.ip_range) && ip4_net_parse(w->rec.ip_range, &w->range, NULL))
+		;
+	else
+		w->range = p->net;
+	for (size_t i = 0; i < w->rec.aux.n; i++) {
+		uint32_t ip;
+
+		if (ip4_parse(w->rec.aux.v[i].v, &ip))
+			(void)ip4_set_take(&w->used, ip);
+	}
+	return 0;
+}
+
+static int default_bridge(struct net *n, struct network *w, struct err *e)
+{
 	char subnet[IP4_TEXT_MAX + 4], gateway[IP4_TEXT_MAX];
-	struct plan p = { 0 };
+	struct rtnl_info link = { 0 };
+	struct bridge_plan p = { 0 };
 	int r = rtnl_link_get(n->rt_fd, n->bridge, &link, e);
 
 	if (r < 0 && r != -ENODEV)
@@ -395,33 +445,10 @@ static int make_bridge(struct net *n, struct network *w, struct err *e)
 	if (r == 0 && !streq(link.kind, "bridge"))
 		return err_set(e, ERR_INVALID, "%s is there already and is not a bridge", n->bridge);
 	r = plan_bridge(n, w, link.index, &p, e);
+	if (r >= 0)
+		r = network_bridge(n, w, &p, e);
 	if (r < 0)
 		return r;
-	if (!link.index) {
-		r = random_bytes(mac + 2, 4);
-		if (r < 0)
-			return err_sys(e, r, "making up the bridge's MAC address");
-		rtnl_bridge_add(&b, "creating the bridge", n->bridge, mac, n->mtu);
-		rtnl_link_no_ipv6(&b, "setting up the bridge", (struct rtnl_link){ .name = n->bridge });
-		r = nl_run(&b, n->rt_fd, e);
-		if (r >= 0)
-			r = rtnl_link_get(n->rt_fd, n->bridge, &link, e);
-	} else if (n->own_bridge) {
-		r = renew_bridge(n, &link, &p, e);
-	}
-	if (r < 0)
-		return r;
-	rtnl_addr_add(&b, "giving the bridge its address", link.index, htonl(p.gateway), p.net.len);
-	rtnl_link_up(&b, "setting the bridge up", (struct rtnl_link){ .index = link.index }, true);
-	r = nl_run(&b, n->rt_fd, e);
-	if (r < 0)
-		return r;
-
-	w->ifindex = link.index;
-	w->gateway = p.gateway;
-	ip4_set_done(&w->used);
-	ip4_set_init(&w->used, p.net);
-	(void)ip4_set_take(&w->used, p.gateway);
 	ip4_net_text(p.net, subnet);
 	ip4_text(p.gateway, gateway);
 	if (streq(w->rec.subnet, subnet) && streq(w->rec.gateway, gateway))
@@ -430,7 +457,7 @@ static int make_bridge(struct net *n, struct network *w, struct err *e)
 	free(w->rec.gateway);
 	w->rec.subnet = xstrdup(subnet);
 	w->rec.gateway = xstrdup(gateway);
-	return save_network(n, w, e);
+	return network_save(n, w, e);
 }
 
 static int allow_forwarding(struct net *n, struct err *e)
@@ -439,7 +466,7 @@ static int allow_forwarding(struct net *n, struct err *e)
 	AUTO_FREE char *text = NULL;
 	int r;
 
-	if (n->ip_forward_off || n->no_bridge)
+	if (n->ip_forward_off)
 		return 0;
 	r = file_read(AT_FDCWD, path, 16, &text, NULL);
 	if (r >= 0 && *text == '1')
@@ -457,8 +484,10 @@ int net_start(struct net *n, const struct net_endpoint *running, size_t n_runnin
 	int r = allow_forwarding(n, e);
 
 	for (size_t i = 0; i < n->networks.n && r >= 0; i++)
-		if (streq(n->networks.v[i].rec.driver, "bridge"))
-			r = make_bridge(n, &n->networks.v[i], e);
+		if (streq(n->networks.v[i].rec.name, "bridge"))
+			r = default_bridge(n, &n->networks.v[i], e);
+		else if (streq(n->networks.v[i].rec.driver, "bridge"))
+			r = network_restore(n, &n->networks.v[i], e);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&n->lock);
@@ -475,7 +504,7 @@ int net_start(struct net *n, const struct net_endpoint *running, size_t n_runnin
 			(void)ip4_set_take(&w->used, ip);
 	}
 	pthread_mutex_unlock(&n->lock);
-	if (n->firewall_off || n->no_bridge)
+	if (n->firewall_off)
 		return 0;
 	r = firewall_replace(n, e);
 	return r < 0 ? r : firewall_integrate(n, e);
@@ -497,7 +526,12 @@ int net_purge(struct net *n, struct err *e)
 		pthread_mutex_unlock(&n->io_lock);
 	}
 	pthread_mutex_lock(&n->io_lock);
-	if (r >= 0 && !n->no_bridge && rtnl_link_get(n->rt_fd, n->bridge, &link, NULL) == 0) {
+	for (size_t i = 0; i < n->networks.n && r >= 0; i++) {
+		const struct network *w = &n->networks.v[i];
+
+		if (!streq(w->rec.driver, "bridge") || w->rec.foreign_link ||
+		    rtnl_link_get(n->rt_fd, w->rec.bridge, &link, NULL) != 0)
+			continue;
 		rtnl_link_del(&b, "removing the bridge", (struct rtnl_link){ .index = link.index });
 		r = nl_run(&b, n->rt_fd, e);
 	}

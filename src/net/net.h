@@ -1,5 +1,5 @@
-/* net.h - container networks: the default bridge, host and none; addresses, endpoints, published ports, and the texts of hosts
- * and resolv.conf. Everything it makes on the host carries the instance's own names (one bridge, one nft table `ip <table>`);
+/* net.h - container networks: the default bridge, host, none and bridges of the user's own; addresses, endpoints, published ports, and the texts of hosts
+ * and resolv.conf. Everything it makes on the host carries the instance's own names (its bridge, br-<id> per network of the user's, one nft table `ip <table>`);
  * nothing else is touched, save the sysctls ip_forward and route_localnet (net_status says when) and, where asked for, one jump in
  * a foreign DOCKER-USER chain.
  *
@@ -64,6 +64,12 @@ struct net_store {
 	F(T, STR,   bridge,      "Bridge",     0, none)  /* the link's name */      \
 	F(T, MAP,   options,     "Options",    0, none)  /* com.docker.network... */ \
 	F(T, MAP,   labels,      "Labels",     0, none)                             \
+	F(T, STR,   ip_range,    "IPRange",    OMIT_EMPTY, none) /* addresses come out of it */ \
+	F(T, MAP,   aux,         "AuxiliaryAddresses", OMIT_EMPTY, none) /* never given out */ \
+	F(T, STR,   asked_gateway, "AskedGateway", OMIT_EMPTY, none) /* as the client wrote it */ \
+	F(T, BOOL,  user_subnet, "UserSubnet", OMIT_EMPTY, none) /* chosen by the client, not out of a pool */ \
+	F(T, BOOL,  foreign_link, "ForeignLink", OMIT_EMPTY, none) /* the bridge was there before: not ours to remove */ \
+	F(T, MAP,   ipam_options, "IPAMOptions", NULL_EMPTY, none)                  \
 	F(T, EXTRA, extra,       "",           0, none)
 JSON_STRUCT(net_network, NET_NETWORK_FIELDS)
 
@@ -89,6 +95,8 @@ JSON_STRUCT(net_port, NET_PORT_FIELDS)
 	F(T, STR,  ip,           "IPAddress",   0, none)                            \
 	F(T, INT,  prefix_len,   "IPPrefixLen", 0, none)                            \
 	F(T, STR,  gateway,      "Gateway",     0, none)                            \
+	F(T, BOOL, default_route, "DefaultRoute", OMIT_EMPTY, none) /* the container's way out is here */ \
+	F(T, STRV, names,        "DNSNames",    OMIT_EMPTY, none) /* what others on the network may call it */ \
 	F(T, LIST, ports,        "Ports",       0, net_port)
 JSON_STRUCT(net_endpoint, NET_ENDPOINT_FIELDS)
 /* clang-format on */
@@ -136,16 +144,30 @@ int net_get(struct net *n, const char *name_or_id, struct net_network *ret,
 	    struct err *e); /* name, id, unique prefix */
 int net_network_endpoints(struct net *n, const char *network_id,
 			  struct net_endpoints *ret); /* attached or prepared ones */
+bool net_subnet_has(const char *subnet, const char *ip);
+bool net_predefined(const char *name); /* bridge, host, none, default: Docker's own */
+/* A bridge network: of `want` name, internal, attachable, options, labels, subnet, ip_range, asked_gateway, aux and ipam_options count.
+ * The record is stored before the bridge exists, and goes after it: what a crash leaves is made whole by the next net_start. */
+int net_network_create(struct net *n, const struct net_network *want, struct net_network *ret, struct err *e);
+int net_network_remove(struct net *n, const char *name_or_id, struct net_network *ret_was, struct err *e);
 
 /* ---- endpoints ---- */
 struct net_endpoint_req {
 	const char *network; /* name or id; "default" = bridge */
 	const char *container_id, *container_name;
-	const char *ip;  /* explicit address or NULL */
-	const char *mac; /* explicit MAC or NULL */
+	const char *ip;           /* explicit address or NULL */
+	const char *mac;          /* explicit MAC or NULL */
+	const char *ifname;       /* inside; NULL = eth0 */
+	const struct strv *names; /* for DNSNames, or NULL */
 };
 int net_endpoint_prepare(struct net *n, const struct net_endpoint_req *req, struct net_endpoint *ret, struct err *e);
-void net_endpoint_rename(struct net *n, const char *endpoint_id, const char *container_name);
+/* The container's default route leads over ep from now on (ep = NULL: nowhere). Known endpoints are told apart by it at restore. */
+int net_endpoint_route(struct net *n, const char *container_id, const struct net_endpoint *ep, int rt_fd,
+		       struct err *e);
+/* Its host ports are withdrawn and free again; the caller lets the sockets go. */
+void net_ports_release(struct net *n, struct net_endpoint *ep);
+int net_ports_publish(struct net *n, const struct net_endpoint *ep, struct err *e); /* reserved after it was attached */
+void net_endpoint_rename(struct net *n, const char *endpoint_id, const char *container_name, const struct strv *names);
 /* netns_fd, rt_fd (NETLINK_ROUTE) and nf_fd (NETLINK_NETFILTER, may be -1) are of the container's namespace; they stay the caller's.
  * host: does nothing. none: brings lo up. */
 int net_endpoint_attach(struct net *n, const struct net_endpoint *ep, int netns_fd, int rt_fd, int nf_fd,

@@ -261,7 +261,11 @@ static int publish_one(struct net *n, struct net_endpoint *ep, const struct net_
 {
 	struct attempt a = { .n = n, .ep = ep, .p = p, .proto = str_empty(p->proto) ? "tcp" : p->proto, .n_ips = 1 };
 	uint16_t first = p->host_port_first, last = p->host_port_last ? p->host_port_last : first, start;
-	const char *ip = str_empty(p->host_ip) ? n->default_ip : p->host_ip;
+	const struct network *w = network_by_id(n, ep->network_id);
+	const char *ip = !str_empty(p->host_ip) ? p->host_ip
+			 : w && !net_predefined(w->rec.name)
+				 ? strmap_get(&w->rec.options, "com.docker.network.bridge.host_binding_ipv4")
+				 : n->default_ip;
 	struct in6_addr ip6;
 	uint32_t ip4;
 	int r = 0;
@@ -304,6 +308,30 @@ static int publish_one(struct net *n, struct net_endpoint *ep, const struct net_
 	return r < 0 ? take_port(&a, first, ep, socks, e) : 0; /* again, for its sentence */
 }
 
+static void ports_forget(struct net_endpoint *ep)
+{
+	for (size_t i = 0; i < ep->ports.n; i++)
+		json_done(&net_port_type, &ep->ports.v[i]);
+	free(ep->ports.v);
+	ep->ports.v = NULL;
+	ep->ports.n = 0;
+}
+
+void net_ports_release(struct net *n, struct net_endpoint *ep)
+{
+	struct net_endpoint *known;
+
+	pthread_mutex_lock(&n->lock);
+	known = endpoint_find(n, ep->id);
+	if (known)
+		ports_forget(known);
+	claims_drop(n, ep->id);
+	pthread_mutex_unlock(&n->lock);
+	if (!n->firewall_off)
+		firewall_ports_del(n, ep);
+	ports_forget(ep);
+}
+
 int net_ports_reserve(struct net *n, struct net_endpoint *ep, const struct net_publish *v, size_t n_v,
 		      struct net_sockets *ret, struct err *e)
 {
@@ -321,11 +349,7 @@ int net_ports_reserve(struct net *n, struct net_endpoint *ep, const struct net_p
 			if ((v[i].host_port_first != 0) == fixed)
 				r = publish_one(n, ep, &v[i], &socks, e);
 	if (r < 0) {
-		for (size_t i = 0; i < ep->ports.n; i++)
-			json_done(&net_port_type, &ep->ports.v[i]);
-		free(ep->ports.v);
-		ep->ports.v = NULL;
-		ep->ports.n = 0;
+		ports_forget(ep);
 		claims_drop(n, ep->id);
 	}
 	pthread_mutex_unlock(&n->lock);

@@ -92,24 +92,24 @@ static void test_lowest_free_address_is_given(void **state)
 	uint32_t ip, first;
 
 	ip4_set_init(&s, net_of("10.1.0.0/29")); /* .1 to .6 */
-	assert_true(ip4_set_take_lowest(&s, &first));
+	assert_true(ip4_set_take_lowest(&s, s.net, &first));
 	assert_int_equal(first & 7, 1);
 	for (uint32_t i = 2; i <= 6; i++) {
-		assert_true(ip4_set_take_lowest(&s, &ip));
+		assert_true(ip4_set_take_lowest(&s, s.net, &ip));
 		assert_int_equal(ip & 7, i);
 	}
-	assert_false(ip4_set_take_lowest(&s, &ip));
+	assert_false(ip4_set_take_lowest(&s, s.net, &ip));
 	assert_false(ip4_set_take(&s, first));
 	ip4_set_release(&s, first + 2);
 	ip4_set_release(&s, first - 1000); /* not of this network */
-	assert_true(ip4_set_take_lowest(&s, &ip));
+	assert_true(ip4_set_take_lowest(&s, s.net, &ip));
 	assert_int_equal(ip, first + 2);
 	ip4_set_done(&s);
 
 	ip4_set_init(&s, net_of("10.1.0.0/16"));
 	for (uint32_t i = 1; i < 65535; i++)
-		assert_true(ip4_set_take_lowest(&s, &ip));
-	assert_false(ip4_set_take_lowest(&s, &ip)); /* the broadcast address is nobody's */
+		assert_true(ip4_set_take_lowest(&s, s.net, &ip));
+	assert_false(ip4_set_take_lowest(&s, s.net, &ip)); /* the broadcast address is nobody's */
 	ip4_set_done(&s);
 }
 

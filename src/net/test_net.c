@@ -106,8 +106,10 @@ static struct con con_start(struct world *w, const char *name, const struct net_
 	struct con c = { .box = box_new() };
 	struct err e = ERR_INIT;
 
-	if (net_endpoint_prepare(w->net, &req, &c.ep, &e) < 0 ||
-	    net_ports_reserve(w->net, &c.ep, ports, n, &c.socks, &e) < 0 ||
+	if (net_endpoint_prepare(w->net, &req, &c.ep, &e) < 0)
+		fail_msg("%s", e.msg);
+	c.ep.default_route = !str_empty(c.ep.gateway);
+	if (net_ports_reserve(w->net, &c.ep, ports, n, &c.socks, &e) < 0 ||
 	    net_endpoint_attach(w->net, &c.ep, c.box.ns, c.box.rt, c.box.nf, &e) < 0)
 		fail_msg("%s", e.msg);
 	return c;
@@ -1096,6 +1098,43 @@ static void test_addresses_can_be_asked_for(void **state)
 	world_done(&w);
 }
 
+static void test_networks_of_the_users_own_come_and_go(void **state UNUSED)
+{
+	struct net_network want = { .name = xstrdup("crew") }, made = { 0 }, other = { 0 }, was = { 0 };
+	struct rtnl_info link;
+	struct err e = ERR_INIT;
+	struct world w;
+
+	world_new(&w, &plain);
+	assert_int_equal(net_network_create(w.net, &want, &made, &e), 0);
+	assert_string_equal(made.subnet, "172.18.0.0/16");
+	assert_string_equal(made.gateway, "172.18.0.1");
+	assert_int_equal(rtnl_link_get(w.net->rt_fd, made.bridge, &link, &e), 0);
+	assert_true(net_network_create(w.net, &want, &other, &e) < 0);
+	assert_string_equal(e.msg, "network with name crew already exists");
+	free(want.name);
+	want.name = xstrdup("hold");
+	want.subnet = xstrdup("172.18.4.0/24");
+	assert_true(net_network_create(w.net, &want, &other, &e) < 0);
+	assert_int_equal(e.kind, ERR_FORBIDDEN);
+	free(want.subnet);
+	want.subnet = xstrdup("172.19.0.0/24"); /* beside the other, without a gap */
+	want.ip_range = xstrdup("172.19.0.64/26");
+	assert_int_equal(net_network_create(w.net, &want, &other, &e), 0);
+	assert_string_equal(other.gateway, "172.19.0.64");
+	assert_int_equal(net_network_remove(w.net, "crew", &was, &e), 0);
+	assert_int_equal(rtnl_link_get(w.net->rt_fd, made.bridge, &link, NULL), -ENODEV);
+	net_network_done(&was);
+	assert_int_equal(net_network_remove(w.net, "hold", &was, &e), 0);
+	assert_true(net_network_remove(w.net, "bridge", &was, &e) < 0);
+	assert_string_equal(e.msg, "bridge is a pre-defined network and cannot be removed");
+	net_network_done(&was);
+	net_network_done(&want);
+	net_network_done(&made);
+	net_network_done(&other);
+	world_done(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1130,6 +1169,7 @@ int main(void)
 		cmocka_unit_test(test_failed_start_leaves_no_link),
 		cmocka_unit_test(test_host_none_and_unknown_networks),
 		cmocka_unit_test(test_addresses_can_be_asked_for),
+		cmocka_unit_test(test_networks_of_the_users_own_come_and_go),
 	};
 
 	if (unshare(CLONE_NEWNET) < 0) {

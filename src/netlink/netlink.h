@@ -58,6 +58,7 @@ void rtnl_port_flags_set(struct nl_batch *b, const char *step, struct rtnl_link 
 void rtnl_addr_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t ip4, int prefix_len);
 void rtnl_addr_del(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t ip4, int prefix_len);
 void rtnl_route_default_add(struct nl_batch *b, const char *step, uint32_t ifindex, uint32_t gateway4);
+void rtnl_route_default_del(struct nl_batch *b, const char *step); /* whichever there is */
 
 /* ---- rtnetlink: questions ---- */
 struct rtnl_info {

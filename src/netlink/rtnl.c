@@ -150,6 +150,14 @@ void rtnl_route_default_add(struct nl_batch *b, const char *step, uint32_t ifind
 	mnl_attr_put_u32(m, RTA_OIF, ifindex);
 }
 
+void rtnl_route_default_del(struct nl_batch *b, const char *step)
+{
+	struct nlmsghdr *m = nl_add(b, step, RTM_DELROUTE, 0, ROOM);
+	struct rtmsg *r = mnl_nlmsg_put_extra_header(m, sizeof *r);
+
+	*r = (struct rtmsg){ .rtm_family = AF_INET, .rtm_table = MAIN_TABLE, .rtm_scope = RT_SCOPE_NOWHERE };
+}
+
 /* ---- questions ---- */
 static void read_link_info(const struct nlattr *info, struct rtnl_info *ret)
 {
