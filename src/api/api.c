@@ -76,10 +76,10 @@ static const struct route routes[] = {
 
 	{ "GET",    "/networks",                     api_network_list },
 	{ "GET",    "/networks/",                    api_network_list },
-	{ "POST",   "/networks/create",              NULL },
+	{ "POST",   "/networks/create",              api_network_create },
 	{ "POST",   "/networks/prune",               api_network_prune },
-	{ "POST",   "/networks/{name}/connect",      NULL },
-	{ "POST",   "/networks/{name}/disconnect",   NULL },
+	{ "POST",   "/networks/{name}/connect",      api_network_connect },
+	{ "POST",   "/networks/{name}/disconnect",   api_network_disconnect },
 	{ "GET",    "/networks/{name}",              api_network_inspect },
 	{ "DELETE", "/networks/{name}",              api_network_remove },
 

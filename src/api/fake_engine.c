@@ -420,6 +420,22 @@ int networks_remove(struct engine *en, const char *ref, struct err *e)
 	return say(e, "network_rm %s", ref);
 }
 
+int networks_create(struct engine *en, const struct docker_network_create *req, char **ret_id, struct err *e)
+{
+	*ret_id = xstrdup("n1");
+	return say(e, "network_create %s", req->name ? req->name : "");
+}
+
+int networks_connect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e)
+{
+	return say(e, "network_connect %s %s", network, req->container);
+}
+
+int networks_disconnect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e)
+{
+	return say(e, "network_disconnect %s %s force=%d", network, req->container, req->force);
+}
+
 int networks_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, struct err *e)
 {
 	return say(e, "network_prune");

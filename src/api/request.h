@@ -81,4 +81,5 @@ handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api
 handler api_get_df, api_image_prune, api_hoy_verify, api_hoy_heal, api_hoy_gc;
 handler api_image_pull, api_image_push, api_image_copy, api_image_search, api_distribution_inspect, api_auth;
 handler api_volume_list, api_volume_create, api_volume_inspect, api_volume_remove, api_volume_prune, api_network_list,
-	api_network_inspect, api_network_remove, api_network_prune;
+	api_network_inspect, api_network_remove, api_network_prune, api_network_create, api_network_connect,
+	api_network_disconnect;

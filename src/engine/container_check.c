@@ -1,5 +1,6 @@
 /* container_check.c - what a create request may ask for: every refusal has dockerd's sentence. Pure. */
 #include "engine/container_check.h"
+#include "net/net.h"
 #include "engine/engine_private.h"
 #include "plan/plan.h"
 
@@ -496,11 +497,27 @@ static bool is_address(int family, const char *s)
 
 static bool predefined(const char *network)
 {
-	return streq(network, "default") || streq(network, "bridge") || streq(network, "host") ||
-	       streq(network, "none") || str_after(network, "container:");
+	return net_predefined(network) || str_after(network, "container:");
 }
 
-static void endpoint_faults(const char *network, const struct docker_endpoint_settings *s, struct strv *ret)
+/* A fixed address needs a subnet that the user chose, and must lie in it. */
+static void subnet_faults(struct net *net, const char *network, const struct docker_endpoint_ipam *ipam,
+			  struct strv *ret)
+{
+	struct net_network nw = { 0 };
+
+	if (!predefined(network) && net_get(net, network, &nw, NULL) < 0)
+		return; /* told at start */
+	if (predefined(network) || !nw.user_subnet)
+		strv_add(ret, "user specified IP address is supported only when connecting to networks with user "
+			      "configured subnets");
+	else if (!str_empty(ipam->ipv4_address) && !net_subnet_has(nw.subnet, ipam->ipv4_address))
+		strv_addf(ret, "no configured subnet or ip-range contain the IP address %s", ipam->ipv4_address);
+	net_network_done(&nw);
+}
+
+static void endpoint_faults(struct net *net, const char *network, const struct docker_endpoint_settings *s,
+			    struct strv *ret)
 {
 	static const struct docker_endpoint_ipam no_ipam;
 	const struct docker_endpoint_ipam *ipam = s->ipam_config ? (const struct docker_endpoint_ipam *)s->ipam_config
@@ -518,27 +535,32 @@ static void endpoint_faults(const char *network, const struct docker_endpoint_se
 	for (size_t i = 0; i < ipam->link_local_ips.n; i++)
 		if (!is_address(AF_INET, ipam->link_local_ips.v[i]) && !is_address(AF_INET6, ipam->link_local_ips.v[i]))
 			strv_push(ret, xasprintf("invalid link-local IP address: %s", ipam->link_local_ips.v[i]));
-	if (predefined(network) && own) /* their subnets are the daemon's choice */
-		strv_add(ret, "user specified IP address is supported only when connecting to networks with user "
-			      "configured subnets");
+	if (own)
+		subnet_faults(net, network, ipam, ret);
 	if (!str_empty(s->mac_address) && !mac_valid(s->mac_address))
 		strv_push(ret, xasprintf("invalid MAC address %s", s->mac_address));
 }
 
-int endpoints_check(const struct docker_networking_config *n, struct err *e)
+int endpoint_check(struct net *net, const char *network, const struct docker_endpoint_settings *s, struct err *e)
+{
+	AUTO_STRV struct strv faults = { 0 };
+	AUTO_STRB struct strb said = STRB_INIT;
+
+	endpoint_faults(net, network, s, &faults);
+	for (size_t k = 0; k < faults.n; k++)
+		strb_addf(&said, "\n%s%s", faults.n > 1 ? "* " : "", faults.v[k]);
+	return faults.n ? err_set(e, ERR_INVALID, "invalid endpoint settings:%s", said.s) : 0;
+}
+
+int endpoints_check(struct net *net, const struct docker_networking_config *n, struct err *e)
 {
 	for (size_t i = 0; i < n->endpoints_config.n; i++) {
 		const char *network = n->endpoints_config.v[i].key;
-		AUTO_STRV struct strv faults = { 0 };
-		AUTO_STRB struct strb said = STRB_INIT;
+		struct err why = ERR_INIT;
 
-		endpoint_faults(network, (const struct docker_endpoint_settings *)&n->endpoints_config.v[i].val,
-				&faults);
-		for (size_t k = 0; k < faults.n; k++)
-			strb_addf(&said, "\n%s%s", faults.n > 1 ? "* " : "", faults.v[k]);
-		if (faults.n)
-			return err_set(e, ERR_INVALID, "invalid config for network %s: invalid endpoint settings:%s",
-				       network, said.s);
+		if (endpoint_check(net, network, (const struct docker_endpoint_settings *)&n->endpoints_config.v[i].val,
+				   &why) < 0)
+			return err_set(e, ERR_INVALID, "invalid config for network %s: %s", network, why.msg);
 	}
 	return 0;
 }

@@ -6,7 +6,9 @@
 int container_check(const struct docker_config *c, const struct docker_host_config *h, struct err *e);
 
 /* What of an endpoint's settings the pre-defined networks, the only ones there are, do not take. */
-int endpoints_check(const struct docker_networking_config *n, struct err *e);
+struct net;
+int endpoints_check(struct net *net, const struct docker_networking_config *n, struct err *e);
+int endpoint_check(struct net *net, const char *network, const struct docker_endpoint_settings *s, struct err *e);
 int container_update_check(const struct docker_host_config *h, struct err *e);
 
 struct security { /* strings lent from the options */

@@ -244,13 +244,16 @@ static int build_record(struct engine *en, const struct docker_container_create_
 	fill_host(en, &rec->host);
 	r = container_check(&rec->config, &rec->host, e);
 	if (r == 0)
-		r = endpoints_check(&rec->networking, e);
+		r = endpoints_check(en->net, &rec->networking, e);
 	if (r == 0)
 		r = resolve_others(en, &rec->host, e);
 	if (r == 0)
 		r = fill_paths(&rec->host, e);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++)
+		endpoint_forget_state((struct docker_endpoint_settings *)&rec->networking.endpoints_config.v[i].val);
+	container_nets_settle(en, rec);
 	rec->image = xstrdup(image->id);
 	rec->top = xstrdup(image->top);
 	if (str_empty(rec->config.hostname)) {

@@ -13,39 +13,42 @@ static char *read_host_file(const char *path)
 	return file_read(AT_FDCWD, path, 1024 * 1024, &text, NULL) == 0 ? text : NULL;
 }
 
-static char *hosts_text(struct container *c, const struct net_endpoint *ep)
+static char *hosts_text(struct container *c, const struct net_endpoints *eps)
 {
 	const struct docker_host_config *h = &c->rec.host;
-	struct net_host_entry own = { 0 };
-	struct net_host_entry *extra = xcalloc(h->extra_hosts.n, sizeof *extra);
+	struct net_host_entry *own = xcalloc((eps ? eps->n : 0) + 1, sizeof *own);
+	struct net_host_entry *extra = xcalloc(h->extra_hosts.n + 1, sizeof *extra);
 	AUTO_STRV struct strv kept = { 0 };
 	AUTO_FREE char *names = NULL;
-	size_t n = 0;
+	const char *gateway = "127.0.0.1";
+	size_t n = 0, n_own = 0;
 	char *text;
+	/* "ship.example" alone is a full name too: the short one stands beside it */
+	AUTO_FREE char *full = str_empty(c->rec.config.domainname)
+				       ? xstrdup(c->rec.config.hostname)
+				       : xasprintf("%s.%s", c->rec.config.hostname, c->rec.config.domainname);
+	size_t short_n = strcspn(full ? full : "", ".");
 
+	if (full)
+		names = full[short_n] ? xasprintf("%s %.*s", full, (int)short_n, full) : xstrdup(full);
+	for (size_t i = 0; eps && i < eps->n; i++) {
+		if (eps->v[i].default_route)
+			gateway = eps->v[i].gateway;
+		if (!str_empty(eps->v[i].ip) && names)
+			own[n_own++] = (struct net_host_entry){ .ip = eps->v[i].ip, .names = names };
+	}
 	for (size_t i = 0; i < h->extra_hosts.n; i++) { /* "name:address" */
 		const char *colon = strchr(h->extra_hosts.v[i], ':');
-		const char *ip = colon + 1;
+		const char *ip = streq(colon + 1, "host-gateway") ? gateway : colon + 1;
 
-		if (streq(ip, "host-gateway"))
-			ip = ep && !str_empty(ep->gateway) ? ep->gateway : "127.0.0.1";
 		strv_push(&kept, xstrndup(h->extra_hosts.v[i], (size_t)(colon - h->extra_hosts.v[i])));
 		strv_add(&kept, ip);
 		extra[n].names = kept.v[kept.n - 2];
 		extra[n++].ip = kept.v[kept.n - 1];
 	}
-	if (ep && !str_empty(ep->ip)) {
-		/* "ship.example" alone is a full name too: the short one stands beside it */
-		AUTO_FREE char *full = str_empty(c->rec.config.domainname)
-					       ? xstrdup(c->rec.config.hostname)
-					       : xasprintf("%s.%s", c->rec.config.hostname, c->rec.config.domainname);
-		size_t short_n = strcspn(full, ".");
-
-		names = full[short_n] ? xasprintf("%s %.*s", full, (int)short_n, full) : TAKE_PTR(full);
-		own = (struct net_host_entry){ .ip = ep->ip, .names = names };
-	}
-	text = net_hosts_text(&own, own.ip ? 1 : 0, extra, n, true);
+	text = net_hosts_text(own, n_own, extra, n, true);
 	free(extra);
+	free(own);
 	return text;
 }
 
@@ -123,7 +126,7 @@ static int take_over(struct container *c, const char *other, struct err *e)
 	return 0;
 }
 
-int container_write_files(struct container *c, const struct net_endpoint *ep, struct err *e)
+int container_write_files(struct container *c, const struct net_endpoints *eps, struct err *e)
 {
 	AUTO_FD int folder = container_folder(c);
 	AUTO_FREE char *hostname = NULL;
@@ -150,7 +153,7 @@ int container_write_files(struct container *c, const struct net_endpoint *ep, st
 	if (streq(c->rec.host.network_mode, "host"))
 		hosts = read_host_file("/etc/hosts");
 	if (!hosts)
-		hosts = hosts_text(c, ep);
+		hosts = hosts_text(c, eps);
 	resolv = resolv_text(c);
 	pthread_mutex_unlock(&c->lock);
 	r = file_write(folder, "hostname", hostname, strlen(hostname), 0644);

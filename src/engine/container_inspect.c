@@ -33,47 +33,37 @@ static void put(char **at, const char *v)
 	*at = xstrdup(v);
 }
 
-static const struct docker_endpoint_settings *asked_endpoint(const struct container_record *rec)
-{
-	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++)
-		if (streq(rec->networking.endpoints_config.v[i].key, network_name(rec)))
-			return (const struct docker_endpoint_settings *)&rec->networking.endpoints_config.v[i].val;
-	return NULL;
-}
-
+/* The place whose ports are shown; NULL where it has none now. */
 const struct net_endpoint *shown_endpoint(const struct container_record *rec)
 {
-	return rec->state.running ? rec->endpoint : NULL;
+	const struct net_endpoint *v = (const struct net_endpoint *)rec->endpoints.v;
+
+	if (!rec->state.running)
+		return NULL;
+	for (size_t i = 0; i < rec->endpoints.n; i++)
+		if (v[i].ports.n)
+			return &v[i];
+	return rec->endpoints.n ? v : NULL;
 }
 
-const char *network_id(const struct container_record *rec)
+const struct net_endpoint *shown_endpoint_on(const struct container_record *rec, const char *network)
 {
-	const struct docker_endpoint_settings *asked = asked_endpoint(rec);
-
-	if (rec->endpoint)
-		return rec->endpoint->network_id;
-	return asked ? asked->network_id : NULL;
+	return rec->state.running ? container_endpoint(rec, network) : NULL;
 }
 
-void fill_endpoint(const struct container_record *rec, struct docker_endpoint_settings *s)
+void fill_endpoint(const struct container_record *rec, const char *network, struct docker_endpoint_settings *s)
 {
-	const struct net_endpoint *ep = shown_endpoint(rec);
+	const struct net_endpoint *ep = container_endpoint(rec, network);
 
-	if (!str_empty(network_id(rec)))
-		put(&s->network_id, network_id(rec));
-	if (!ep)
+	if (ep)
+		put(&s->network_id, ep->network_id);
+	if (!ep || !rec->state.running) /* also while what it had is still being taken back */
 		return;
 	put(&s->endpoint_id, ep->id);
 	put(&s->gateway, ep->gateway);
 	put(&s->ip_address, ep->ip);
 	s->ip_prefix_len = ep->prefix_len;
 	put(&s->mac_address, ep->mac);
-}
-
-/* The name under which a container's own network stands in Networks; NULL where it shares another's. */
-const char *network_name(const struct container_record *rec)
-{
-	return str_after(rec->host.network_mode, "container:") ? NULL : rec->host.network_mode;
 }
 
 static __typeof__(((struct docker_network_settings *)NULL)->ports.v) port_entry(struct docker_network_settings *s,
@@ -91,8 +81,7 @@ static __typeof__(((struct docker_network_settings *)NULL)->ports.v) port_entry(
 
 static void fill_network(const struct container_record *rec, struct docker_network_settings *s)
 {
-	const struct net_endpoint *ep = shown_endpoint(rec);
-	const char *name = network_name(rec);
+	const struct net_endpoint *ep = shown_endpoint(rec), *bridge = shown_endpoint_on(rec, "bridge");
 
 	for (size_t i = 0; ep && i < rec->config.exposed_ports.n; i++)
 		(void)port_entry(s, rec->config.exposed_ports.v[i]);
@@ -104,31 +93,30 @@ static void fill_network(const struct container_record *rec, struct docker_netwo
 		b->host_ip = xstrdup(ep->ports.v[i].host_ip);
 		b->host_port = xasprintf("%lld", (long long)ep->ports.v[i].host_port);
 	}
-	if (ep) {
+	if (rec->state.running && !str_after(rec->host.network_mode, "container:")) {
 		s->sandbox_id = xstrdup(rec->sandbox_id);
 		s->sandbox_key = rec->state.pid ? xasprintf("/proc/%lld/ns/net", (long long)rec->state.pid)
 						: xstrdup("");
 	}
-	if (ep && streq(name, "bridge")) {
-		s->endpoint_id = xstrdup(ep->id);
-		s->gateway = xstrdup(ep->gateway);
-		s->ip_address = xstrdup(ep->ip);
-		s->ip_prefix_len = ep->prefix_len;
-		s->mac_address = xstrdup(ep->mac);
+	if (bridge) {
+		s->endpoint_id = xstrdup(bridge->id);
+		s->gateway = xstrdup(bridge->gateway);
+		s->ip_address = xstrdup(bridge->ip);
+		s->ip_prefix_len = bridge->prefix_len;
+		s->mac_address = xstrdup(bridge->mac);
 	}
-	if (name) {
+	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++) {
 		__typeof__(s->networks.v) row = VEC_ADD(&s->networks);
 
-		row->key = xstrdup(name);
-		if (asked_endpoint(rec))
-			json_copy(&docker_endpoint_settings_type, &row->val, asked_endpoint(rec));
-		if (str_empty(row->val.mac_address) && !str_empty(rec->config.mac_address)) {
-			free(row->val.mac_address);
-			row->val.mac_address = xstrdup(rec->config.mac_address);
-		}
-		if (!ep && streq(name, "bridge"))
+		row->key = xstrdup(rec->networking.endpoints_config.v[i].key);
+		json_copy(&docker_endpoint_settings_type, &row->val, &rec->networking.endpoints_config.v[i].val);
+		if (str_empty(row->val.mac_address) && streq(row->key, rec->host.network_mode))
+			put(&row->val.mac_address, rec->config.mac_address);
+		if (!bridge && streq(row->key, "bridge")) {
+			free(s->mac_address);
 			s->mac_address = xstrdup(row->val.mac_address);
-		fill_endpoint(rec, (struct docker_endpoint_settings *)&row->val);
+		}
+		fill_endpoint(rec, row->key, (struct docker_endpoint_settings *)&row->val);
 	}
 }
 

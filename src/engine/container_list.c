@@ -112,7 +112,6 @@ static char *image_text(struct engine *en, const struct container_record *rec)
 static void fill(struct container *c, struct docker_container_summary *r)
 {
 	const struct container_record *rec = &c->rec;
-	const char *network = network_name(rec);
 
 	r->id = xstrdup(rec->id);
 	strv_addf(&r->names, "/%s", rec->name);
@@ -124,11 +123,13 @@ static void fill(struct container *c, struct docker_container_summary *r)
 	r->state = xstrdup(container_status(rec));
 	r->status = status_text(rec);
 	r->host_config.network_mode = xstrdup(rec->host.network_mode);
-	if (network) {
+	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++) {
+		__typeof__(rec->networking.endpoints_config.v) from = &rec->networking.endpoints_config.v[i];
 		__typeof__(r->network_settings.networks.v) row = VEC_ADD(&r->network_settings.networks);
 
-		row->key = xstrdup(network);
-		fill_endpoint(rec, (struct docker_endpoint_settings *)&row->val);
+		row->key = xstrdup(from->key);
+		row->val.network_id = xstrdup(from->val.network_id);
+		fill_endpoint(rec, from->key, (struct docker_endpoint_settings *)&row->val);
 	}
 	for (size_t i = 0; i < rec->mounts.n; i++) {
 		struct docker_mount_point *p;
@@ -200,7 +201,15 @@ static bool has_volume(const struct container_record *rec, const char *v)
 
 static bool on_network(const struct container_record *rec, const char *v)
 {
-	return streq(network_name(rec), v) || (network_id(rec) && str_after(network_id(rec), v));
+	for (size_t i = 0; i < rec->networking.endpoints_config.n; i++) {
+		__typeof__(rec->networking.endpoints_config.v) row = &rec->networking.endpoints_config.v[i];
+		const struct net_endpoint *ep = container_endpoint(rec, row->key);
+		const char *id = ep ? ep->network_id : row->val.network_id;
+
+		if (streq(row->key, v) || (!str_empty(id) && str_after(id, v)))
+			return true;
+	}
+	return false;
 }
 
 static int port_parse(const char *text, uint32_t *ret, struct err *e)
@@ -255,11 +264,10 @@ static bool port_in(const char *spec, const char *proto, int64_t port)
 
 static bool publishes(const struct container_record *rec, const char *v)
 {
-	const struct net_endpoint *ep = rec->endpoint;
-
-	for (size_t i = 0; ep && i < ep->ports.n; i++)
-		if (port_in(v, ep->ports.v[i].proto, ep->ports.v[i].host_port))
-			return true;
+	for (size_t k = 0; k < rec->endpoints.n; k++)
+		for (size_t i = 0; i < rec->endpoints.v[k].ports.n; i++)
+			if (port_in(v, rec->endpoints.v[k].ports.v[i].proto, rec->endpoints.v[k].ports.v[i].host_port))
+				return true;
 	return false;
 }
 

@@ -55,7 +55,8 @@ JSON_STRUCT(container_mount, CONTAINER_MOUNT_FIELDS)
 	F(T, STR,  rw_layer,    "RWLayer",     0, none)                    \
 	F(T, STR,  driver,      "Driver",      OMIT_EMPTY, none) /* storage driver; none = overlay2 */ \
 	F(T, LIST, mounts,      "Mounts",      0, container_mount)         \
-	F(T, PTR,  endpoint,    "Endpoint",    OMIT_EMPTY, net_endpoint)   \
+	F(T, PTR,  endpoint,    "Endpoint",    OMIT_EMPTY, net_endpoint)  /* in records of older hoyds, which knew one */ \
+	F(T, LIST, endpoints,   "Endpoints",   OMIT_EMPTY, net_endpoint)  /* while it runs */ \
 	F(T, STR,  sandbox_id,  "SandboxID",   OMIT_EMPTY, none)  /* what clients call the endpoint's namespace */ \
 	F(T, BOOL, files_made,  "FilesMade",   OMIT_EMPTY, none)  /* hosts and its like, by the first attempt to start */ \
 	F(T, OBJ,  state,       "State",       0, container_state)         \

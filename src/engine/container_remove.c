@@ -154,13 +154,10 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 		pthread_mutex_lock(&c->lock);
 		old = TAKE_PTR(c->rec.name);
 		c->rec.name = xstrdup(name);
-		if (c->rec.endpoint) {
-			free(c->rec.endpoint->name);
-			c->rec.endpoint->name = xstrdup(name);
-		}
 		pthread_mutex_unlock(&c->lock);
 		pthread_mutex_unlock(&en->lock);
 		container_name_release(en, name);
+		container_nets_rename(c);
 		r = container_save(c, e);
 		if (r < 0) {
 			pthread_mutex_lock(&en->lock);
@@ -169,13 +166,13 @@ int container_rename(struct engine *en, const char *ref, const char *name, struc
 			c->rec.name = TAKE_PTR(old);
 			pthread_mutex_unlock(&c->lock);
 			pthread_mutex_unlock(&en->lock);
-		} else if (c->rec.endpoint) {
-			net_endpoint_rename(en->net, c->rec.endpoint->id, name);
+			container_nets_rename(c);
 		}
 	}
 	pthread_mutex_unlock(&c->op);
 	if (r < 0)
 		return r;
+	container_names_changed(c, NULL);
 	was = xasprintf("/%s", old);
 	strmap_set(&more, "oldName", was);
 	container_event(c, "rename", &more);

@@ -9,7 +9,7 @@ struct start {
 	struct container *c;
 	struct shim_link *shim;
 	struct shim_talk *talk;
-	struct net_endpoint endpoint;
+	struct net_endpoints eps;
 	struct net_sockets sockets;
 	struct strb plan;
 	struct plan_slots slots;
@@ -24,39 +24,13 @@ struct step {
 	void (*undo)(struct start *s); /* NULL: nothing to undo; also called for the step that failed */
 };
 
-/* Every network that the container is to join must be there. */
-static int find_networks(struct container *c, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < c->rec.networking.endpoints_config.n; i++) {
-		const char *name = c->rec.networking.endpoints_config.v[i].key;
-		struct net_network nw = { 0 };
-
-		if (!streq(name, "default"))
-			r = net_get(c->en->net, name, &nw, e);
-		net_network_done(&nw);
-	}
-	return r;
-}
-
 static int prepare_network(struct start *s, struct err *e)
 {
-	struct container *c = s->c;
-	const char *mode = c->rec.host.network_mode;
-	struct net_endpoint_req q = { .network = mode, .container_id = c->id, .container_name = c->rec.name };
 	int r;
 
-	q.mac = c->rec.config.mac_address;
-	for (size_t i = 0; i < c->rec.networking.endpoints_config.n; i++)
-		if (streq(c->rec.networking.endpoints_config.v[i].key, mode) &&
-		    !str_empty(c->rec.networking.endpoints_config.v[i].val.mac_address))
-			q.mac = c->rec.networking.endpoints_config.v[i].val.mac_address;
-	if (str_after(mode, "container:"))
+	if (str_after(s->c->rec.host.network_mode, "container:"))
 		return 0; /* the other container's namespace arrives with the plan */
-	r = find_networks(c, e);
-	if (r == 0)
-		r = net_endpoint_prepare(c->en->net, &q, &s->endpoint, e);
+	r = container_nets_prepare(s->c, &s->eps, e);
 	s->prepared = r == 0;
 	return r < 0 ? err_wrap(e, r, "failed to set up container networking") : 0;
 }
@@ -64,21 +38,18 @@ static int prepare_network(struct start *s, struct err *e)
 static void release_network(struct start *s)
 {
 	if (s->prepared)
-		net_endpoint_release(s->c->en->net, &s->endpoint);
+		container_nets_release(s->c, &s->eps);
 	s->prepared = false;
 }
 
-static int reserve_ports(struct start *s, struct err *e)
+int container_ports_reserve(struct container *c, struct net_endpoint *ep, struct net_sockets *ret, struct err *e)
 {
-	struct container *c = s->c;
 	struct {
 		struct net_publish *v;
 		size_t n;
 	} want = { 0 };
 	int r = 0;
 
-	if (!s->prepared || str_empty(s->endpoint.ip))
-		return 0;
 	for (size_t i = 0; r == 0 && i < c->rec.host.port_bindings.n; i++) {
 		const char *key = c->rec.host.port_bindings.v[i].key; /* "80/tcp", checked at create */
 		const char *proto = "tcp";
@@ -107,8 +78,19 @@ static int reserve_ports(struct start *s, struct err *e)
 			*VEC_ADD(&want) = (struct net_publish){ .proto = proto, .port = port };
 	}
 	if (r == 0 && want.n)
-		r = net_ports_reserve(c->en->net, &s->endpoint, want.v, want.n, &s->sockets, e);
+		r = net_ports_reserve(c->en->net, ep, want.v, want.n, ret, e);
 	free(want.v);
+	return r;
+}
+
+/* On the network that leads out */
+static int reserve_ports(struct start *s, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->eps.n && r == 0; i++)
+		if (s->eps.v[i].default_route)
+			r = container_ports_reserve(s->c, &s->eps.v[i], &s->sockets, e);
 	return r < 0 ? err_wrap(e, r, "failed to set up container networking") : 0;
 }
 
@@ -119,7 +101,7 @@ static void drop_ports(struct start *s)
 
 static int write_files(struct start *s, struct err *e)
 {
-	return container_write_files(s->c, s->prepared ? &s->endpoint : NULL, e);
+	return container_write_files(s->c, s->prepared ? &s->eps : NULL, e);
 }
 
 static int make_plan(struct start *s, struct err *e)
@@ -138,16 +120,16 @@ static int get_shim(struct start *s, struct err *e)
 	return container_shim(s->c, &s->shim, e);
 }
 
-static int hand_over_ports(struct start *s, struct err *e)
+int container_ports_hand_over(struct shim_link *l, struct net_sockets *sockets, struct err *e)
 {
-	for (size_t first = 0; first < s->sockets.n; first += MSG_FDS_MAX) {
-		size_t n = MIN(s->sockets.n - first, (size_t)MSG_FDS_MAX);
+	for (size_t first = 0; first < sockets->n; first += MSG_FDS_MAX) {
+		size_t n = MIN(sockets->n - first, (size_t)MSG_FDS_MAX);
 		AUTO_STRB struct strb b = STRB_INIT;
 		int fds[MSG_FDS_MAX], r;
 
 		msg_put_u32(&b, (uint32_t)n);
 		for (size_t i = 0; i < n; i++) {
-			const struct net_socket *k = &s->sockets.v[first + i];
+			const struct net_socket *k = &sockets->v[first + i];
 
 			fds[i] = k->fd;
 			msg_put_u32(&b, k->relay);
@@ -156,14 +138,19 @@ static int hand_over_ports(struct start *s, struct err *e)
 			msg_put_u32(&b, k->target_port);
 		}
 		r = shim_call(
-			s->shim,
+			l,
 			&(struct shim_request){ .type = SHIM_RESERVE, .body = b.s, .n = b.len, .fds = fds, .n_fds = n },
 			NULL, NULL, e);
 		if (r < 0)
 			return r;
 	}
-	net_sockets_done(&s->sockets); /* the shim holds them now */
+	net_sockets_done(sockets); /* the shim holds them now */
 	return 0;
+}
+
+static int hand_over_ports(struct start *s, struct err *e)
+{
+	return container_ports_hand_over(s->shim, &s->sockets, e);
 }
 
 static int begin(struct start *s, struct err *e)
@@ -217,11 +204,13 @@ static int connect_network(struct start *s, struct err *e)
 	if (m.type != SHIM_NETNS || m.n_fds < 2)
 		return err_set(e, ERR_SYSTEM, "the shim answered with message %u instead of its network namespace",
 			       m.type);
-	if (s->prepared)
-		r = net_endpoint_attach(s->c->en->net, &s->endpoint, m.fds[0], m.fds[1], m.n_fds > 2 ? m.fds[2] : -1,
+	for (size_t i = 0; i < s->eps.n && r == 0; i++)
+		r = net_endpoint_attach(s->c->en->net, &s->eps.v[i], m.fds[0], m.fds[1], m.n_fds > 2 ? m.fds[2] : -1,
 					e);
 	if (r < 0)
 		return err_wrap(e, r, "failed to set up container networking");
+	for (size_t i = 0; i < s->eps.n; i++)
+		container_nets_event(s->c, "connect", &s->eps.v[i]);
 	s->attached = true;
 	msg_put_u32(&b, 0);
 	return shim_talk_say(s->talk, &(struct shim_request){ .type = SHIM_GO, .body = b.s, .n = b.len }, e);
@@ -229,8 +218,8 @@ static int connect_network(struct start *s, struct err *e)
 
 static void disconnect_network(struct start *s)
 {
-	if (s->prepared)
-		net_endpoint_detach(s->c->en->net, &s->endpoint, NET_NAMESPACE_DIES);
+	for (size_t i = 0; i < s->eps.n; i++)
+		net_endpoint_detach(s->c->en->net, &s->eps.v[i], NET_NAMESPACE_DIES);
 }
 
 static int finish(struct start *s, struct err *e)
@@ -255,37 +244,39 @@ static int finish(struct start *s, struct err *e)
 	return failed ? err_set(e, ERR_SYSTEM, "the container's shim %s", late ? "does not answer" : "died") : 0;
 }
 
-static int remember_endpoint(struct start *s, struct err *e)
+static void endpoints_drop(struct container *c)
+{
+	for (size_t i = 0; i < c->rec.endpoints.n; i++)
+		json_done(&net_endpoint_type, &c->rec.endpoints.v[i]);
+	free(c->rec.endpoints.v);
+	c->rec.endpoints.v = NULL;
+	c->rec.endpoints.n = 0;
+}
+
+static int remember_endpoints(struct start *s, struct err *e)
 {
 	struct container *c = s->c;
-	struct net_endpoint *ep;
 	char sandbox[65];
 
 	if (!s->prepared)
 		return 0;
 	/* Recorded before anything exists outside this process: a hoyd that dies from here on finds what to take back. */
-	ep = xcalloc(1, sizeof *ep);
-	json_copy(&net_endpoint_type, ep, &s->endpoint);
 	id_new(sandbox);
 	pthread_mutex_lock(&c->lock);
-	c->rec.endpoint = ep;
+	endpoints_drop(c);
+	for (size_t i = 0; i < s->eps.n; i++)
+		json_copy(&net_endpoint_type, VEC_ADD(&c->rec.endpoints), &s->eps.v[i]);
 	free(c->rec.sandbox_id);
 	c->rec.sandbox_id = xstrdup(sandbox);
 	pthread_mutex_unlock(&c->lock);
 	return container_save_lazy(c, e); /* nothing of it outlives the machine */
 }
 
-static void forget_endpoint(struct start *s)
+static void forget_endpoints(struct start *s)
 {
-	struct container *c = s->c;
-	struct net_endpoint *ep;
-
-	pthread_mutex_lock(&c->lock);
-	ep = TAKE_PTR(c->rec.endpoint);
-	pthread_mutex_unlock(&c->lock);
-	if (ep)
-		net_endpoint_done(ep);
-	free(ep);
+	pthread_mutex_lock(&s->c->lock);
+	endpoints_drop(s->c);
+	pthread_mutex_unlock(&s->c->lock);
 }
 
 static const struct step steps[] = {
@@ -293,7 +284,7 @@ static const struct step steps[] = {
 	{ "reserve ports", reserve_ports, drop_ports },
 	{ "write files", write_files, NULL },
 	{ "plan", make_plan, drop_plan },
-	{ "remember endpoint", remember_endpoint, forget_endpoint },
+	{ "remember endpoints", remember_endpoints, forget_endpoints },
 	{ "shim", get_shim, NULL },
 	{ "hand over ports", hand_over_ports, NULL },
 	{ "begin", begin, give_up },
@@ -332,39 +323,37 @@ static int start_failed(struct start *s, int r, struct err *e)
 	return r;
 }
 
-/* A container that has run goes on naming the network it was on, as dockerd's does. */
-static void remember_network(struct container_record *rec, const char *network_id)
+/* The process is gone: its addresses and ports are free again. It goes on naming the networks it was on, as dockerd's does. */
+static bool release_endpoints(struct container *c)
 {
-	__typeof__(rec->networking.endpoints_config.v) row = NULL;
-
-	for (size_t i = 0; i < rec->networking.endpoints_config.n && !row; i++)
-		if (streq(rec->networking.endpoints_config.v[i].key, rec->host.network_mode))
-			row = &rec->networking.endpoints_config.v[i];
-	if (!row) {
-		row = VEC_ADD(&rec->networking.endpoints_config);
-		row->key = xstrdup(rec->host.network_mode);
-	}
-	free(row->val.network_id);
-	row->val.network_id = xstrdup(network_id);
-}
-
-/* The process is gone: its addresses and ports are free again. */
-static bool release_endpoint(struct container *c)
-{
-	struct net_endpoint *ep;
+	struct net_endpoints eps = { 0 };
+	bool had;
 
 	pthread_mutex_lock(&c->lock);
-	ep = TAKE_PTR(c->rec.endpoint);
-	if (ep)
-		remember_network(&c->rec, ep->network_id);
+	eps.v = (struct net_endpoint *)TAKE_PTR(c->rec.endpoints.v);
+	eps.n = c->rec.endpoints.n;
+	c->rec.endpoints.n = 0;
+	for (size_t i = 0; i < eps.n; i++)
+		for (size_t k = 0; k < c->rec.networking.endpoints_config.n; k++) {
+			__typeof__(c->rec.networking.endpoints_config.v) row = &c->rec.networking.endpoints_config.v[k];
+
+			if (streq(row->key, eps.v[i].network)) {
+				free(row->val.network_id);
+				row->val.network_id = xstrdup(eps.v[i].network_id);
+			}
+		}
 	pthread_mutex_unlock(&c->lock);
-	if (!ep)
-		return false;
-	net_endpoint_detach(c->en->net, ep, NET_NAMESPACE_DIES);
-	net_endpoint_release(c->en->net, ep);
-	net_endpoint_done(ep);
-	free(ep);
-	return true;
+	for (size_t i = 0; i < eps.n; i++) {
+		net_endpoint_detach(c->en->net, &eps.v[i], NET_NAMESPACE_DIES);
+		net_endpoint_release(c->en->net, &eps.v[i]);
+	}
+	for (size_t i = 0; i < eps.n; i++) {
+		container_nets_event(c, "disconnect", &eps.v[i]);
+		container_names_changed(c, eps.v[i].network_id);
+	}
+	had = eps.n > 0;
+	net_endpoints_done(&eps);
+	return had;
 }
 
 int container_start_op(struct container *c, struct err *e)
@@ -389,7 +378,7 @@ int container_start_op(struct container *c, struct err *e)
 		return r;
 	if (!e)
 		e = &own;
-	(void)release_endpoint(c); /* of a run whose exit was heard only just now */
+	(void)release_endpoints(c); /* of a run whose exit was heard only just now */
 	for (done = 0; done < ARRAY_LEN(steps); done++) {
 		log_debug("container %.12s: %s", c->id, steps[done].name);
 		r = steps[done].does(&s, e);
@@ -424,7 +413,7 @@ int container_start_op(struct container *c, struct err *e)
 		}
 	}
 	drop_plan(&s);
-	net_endpoint_done(&s.endpoint);
+	net_endpoints_done(&s.eps);
 	shim_link_unref(s.shim);
 	return r;
 }
@@ -467,7 +456,7 @@ void container_after_exit(struct container *c)
 	if (container_running(c)) /* restarted meanwhile */
 		return;
 	remove = container_removes_itself(c);
-	if (release_endpoint(c) && !remove && container_save(c, &e) < 0)
+	if (release_endpoints(c) && !remove && container_save(c, &e) < 0)
 		log_error("container %s: %s", c->id, e.msg);
 	if (!remove)
 		container_shim_end(c);

@@ -122,6 +122,7 @@ static int load_container(void *ctx, const char *key, const char *text, struct e
 		json_done(&container_record_type, &rec);
 		return r < 0 ? r : 0;
 	}
+	container_nets_settle(en, &rec);
 	rec.state.removing = false; /* a removal that was cut short can be asked for again */
 	c = container_new(en, &rec);
 	container_insert(en, c);
@@ -181,17 +182,19 @@ static int start_network(struct engine *en, struct err *e)
 {
 	AUTO_CONTAINERS struct container_set all = { 0 };
 	struct net_endpoint *v;
-	size_t n = 0;
+	size_t n = 0, most = 0;
 	int r;
 
 	container_set(en, &all);
-	v = xcalloc(all.n, sizeof *v);
+	for (size_t i = 0; i < all.n; i++)
+		most += all.v[i]->rec.endpoints.n;
+	v = xcalloc(most + 1, sizeof *v);
 	for (size_t i = 0; i < all.n; i++) {
 		struct container *c = all.v[i];
 
 		pthread_mutex_lock(&c->lock);
-		if (c->rec.endpoint && c->rec.state.running)
-			json_copy(&net_endpoint_type, &v[n++], c->rec.endpoint);
+		for (size_t k = 0; k < c->rec.endpoints.n && c->rec.state.running; k++)
+			json_copy(&net_endpoint_type, &v[n++], &c->rec.endpoints.v[k]);
 		pthread_mutex_unlock(&c->lock);
 	}
 	r = net_start(en->net, v, n, e);

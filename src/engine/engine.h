@@ -255,6 +255,11 @@ int volumes_inspect(struct engine *en, const char *name, struct docker_volume *r
 int volumes_remove(struct engine *en, const char *name, bool force, struct err *e);
 int volumes_prune(struct engine *en, const struct engine_filters *f, struct strv *ret_deleted, int64_t *ret_bytes,
 		  struct err *e);
+struct docker_network_create;
+struct docker_network_connect;
+int networks_create(struct engine *en, const struct docker_network_create *req, char **ret_id, struct err *e);
+int networks_connect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e);
+int networks_disconnect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e);
 int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
 		  size_t *ret_n, struct err *e);
 int networks_inspect(struct engine *en, const char *ref, const char *scope, struct docker_network_inspect *ret,

@@ -108,8 +108,21 @@ void container_unlock(struct container *c);                       /* tells waite
 const char *container_status(const struct container_record *rec); /* created, running, paused, exited, ... */
 bool container_running(struct container *c);                      /* takes the lock itself */
 
+/* ---- container_nets.c ---- */
+void container_nets_settle(struct engine *en, struct container_record *rec);
+bool container_names_network(struct engine *en, const struct net_network *nw); /* some container, running or not */
+bool container_shares_network(const struct container_record *rec);             /* the host's or another's */
+struct net_endpoint *container_endpoint(const struct container_record *rec, const char *network); /* now; NULL */
+int container_nets_prepare(struct container *c, struct net_endpoints *ret, struct err *e);        /* op held */
+void container_nets_release(struct container *c, struct net_endpoints *eps);
+void container_nets_event(struct container *c, const char *action, const struct net_endpoint *ep);
+void container_nets_rename(struct container *c);
+void container_names_changed(struct container *c, const char *network_id);
+void endpoint_forget_state(struct docker_endpoint_settings *s);
+void network_event(struct engine *en, const char *action, const struct net_network *nw, const char *container_id);
+
 /* ---- container_files.c ---- */
-int container_write_files(struct container *c, const struct net_endpoint *ep,
+int container_write_files(struct container *c, const struct net_endpoints *eps,
 			  struct err *e); /* hostname, hosts, resolv.conf */
 /* Whose files those are: one network, one set of files. */
 const char *container_files_id(const struct container_record *rec);
@@ -147,6 +160,8 @@ void engine_background_end(struct engine *en);
 int container_start_op(struct container *c, struct err *e); /* op held */
 void container_after_exit(struct container *c);             /* op held: network, ports, auto-remove */
 bool container_removes_itself(struct container *c);         /* it has ended and --rm takes it away now */
+int container_ports_reserve(struct container *c, struct net_endpoint *ep, struct net_sockets *ret, struct err *e);
+int container_ports_hand_over(struct shim_link *l, struct net_sockets *sockets, struct err *e);
 /* op held; ref is what errors call it */
 int container_remove_op(struct container *c, const char *ref, const struct container_remove_opts *o, struct err *e);
 int signal_parse(const char *s, int *ret, struct err *e); /* "SIGTERM", "TERM", "15" */
@@ -162,6 +177,8 @@ bool engine_labels_match(const struct strmap *labels, const struct strv *wanted,
 			 bool has); /* each "k" or "k=v" is there (has) or none is */
 bool id_or_name_matches(const char *pattern,
 			const char *value); /* Docker's name filters: a regular expression or a substring */
+
+int check_filters(const struct engine_filters *f, const char *const *known, struct err *e);
 
 /* ---- exec.c ---- */
 void exec_started(struct container *c, const char *id, int64_t pid);

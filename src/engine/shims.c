@@ -551,7 +551,7 @@ static void finish_exit(struct container *c)
 
 	pthread_mutex_lock(&c->lock);
 	pending = !c->rec.state.running &&
-		  (c->rec.endpoint ||
+		  (c->rec.endpoints.n ||
 		   (c->rec.host.auto_remove && (c->rec.state.finished_ns || of_an_earlier_boot(&c->rec))));
 	pthread_mutex_unlock(&c->lock);
 	if (!pending)
@@ -604,7 +604,7 @@ static void recover_one(struct container *c)
 		return;
 	}
 	clear_left_socket(c);
-	if (c->rec.state.running || c->rec.endpoint) {
+	if (c->rec.state.running || c->rec.endpoints.n) {
 		AUTO_FD int folder = container_folder(c);
 		struct replay p = { .c = c, .exit_code = 137, .exit_time = time_now_ns() };
 

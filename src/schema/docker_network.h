@@ -58,6 +58,10 @@ JSON_STRUCT(docker_network_inspect, DOCKER_NETWORK_INSPECT_FIELDS)
 	F(T, MAP,   options,     "Options",    NULL_EMPTY, none) \
 	F(T, MAP,   labels,      "Labels",     NULL_EMPTY, none)
 JSON_STRUCT(docker_network_create, DOCKER_NETWORK_CREATE_FIELDS)
+#define DOCKER_NETWORK_CREATED_FIELDS(F, T) \
+	F(T, STR, id,      "Id",      0, none) \
+	F(T, STR, warning, "Warning", 0, none)
+JSON_STRUCT(docker_network_created, DOCKER_NETWORK_CREATED_FIELDS)
 #define DOCKER_NETWORK_CONNECT_FIELDS(F, T) \
 	F(T, STR,  container,       "Container",      0, none) \
 	F(T, PTR,  endpoint_config, "EndpointConfig", OMIT_EMPTY, docker_endpoint_settings) \

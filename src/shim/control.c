@@ -303,15 +303,15 @@ static int on_lend_netlink(struct request *q)
 {
 	struct shim *s = q->s;
 	int netns = s->netns >= 0 ? s->netns : s->child.ns[PLAN_NS_NET];
-	int fds[2] = { -1, -1 };
+	int fds[3] = { -1, -1, netns };
 	int r;
 
-	if (s->state == IDLE || netns < 0)
+	if ((s->state == IDLE && !s->restart.at_ns) || netns < 0)
 		return err_set(&q->e, ERR_CONFLICT, "the container has no network namespace of its own");
 	r = netlink_pair(netns, fds);
 	if (r < 0)
 		return r;
-	(void)control_reply(s, q->m->seq, SHIM_NETLINK, NULL, fds, 2);
+	(void)control_reply(s, q->m->seq, SHIM_NETLINK, NULL, fds, 3);
 	fd_closep(&fds[0]);
 	fd_closep(&fds[1]);
 	return REPLY_NONE;

@@ -49,7 +49,7 @@ enum shim_msg {
 	                      * answer when the exit is acknowledged (or after 100 ms, or when there is no hoyd): acknowledge at once */
 	SHIM_LEND_NS = 24, /* u32 mask of 1 << PLAN_NS_*          -> SHIM_NS u32 mask given, [fds in order of bits] */
 	SHIM_LEND_NETLINK =
-		25, /* u32 count      -> SHIM_NETLINK [NETLINK_ROUTE and NETLINK_NETFILTER sockets born in the container's netns] */
+		25, /* u32 count      -> SHIM_NETLINK [NETLINK_ROUTE and NETLINK_NETFILTER sockets born in the container's netns][fd netns] */
 	SHIM_QUIT = 26, /* end when nothing runs. -> OK then exit; SHIM_ERROR (EBUSY) while a process runs */
 	SHIM_LEND_ROOT =
 		27, /* -> SHIM_ROOT [fd O_PATH of the container's root in its mount namespace]: reads and writes of a running container */
