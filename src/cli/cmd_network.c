@@ -127,6 +127,110 @@ static void map_write(struct jw *w, const char *key, const struct strv *pairs)
 	jw_map(w, key, &m);
 }
 
+/* The n-th of each belong together, as far as one subnet goes; more are the daemon's to refuse. */
+static void ipam_write(struct cli *c, struct jw *w)
+{
+	static const char *const options[] = { "subnet", "ip-range", "gateway" };
+	static const char *const members[] = { "Subnet", "IPRange", "Gateway" };
+	size_t n = opt_list(c->o, "aux-address")->n ? 1 : 0;
+
+	jw_open(w, "IPAM", '{');
+	jw_str(w, "Driver", opt_str(c->o, "ipam-driver"));
+	map_write(w, "Options", opt_list(c->o, "ipam-opt"));
+	jw_open(w, "Config", '[');
+	for (size_t k = 0; k < ARRAY_LEN(options); k++)
+		n = MAX(n, opt_list(c->o, options[k])->n);
+	for (size_t i = 0; i < n; i++) {
+		jw_open(w, NULL, '{');
+		for (size_t k = 0; k < ARRAY_LEN(options); k++)
+			if (i < opt_list(c->o, options[k])->n)
+				jw_str(w, members[k], opt_list(c->o, options[k])->v[i]);
+		if (i == 0 && opt_list(c->o, "aux-address")->n)
+			map_write(w, "AuxiliaryAddresses", opt_list(c->o, "aux-address"));
+		jw_close(w, '}');
+	}
+	jw_close(w, ']');
+	jw_close(w, '}');
+}
+
+int cmd_network_create(struct cli *c)
+{
+	AUTO_JW struct jw w = { 0 };
+	struct jval *made = NULL;
+	struct err e = ERR_INIT;
+
+	jw_open(&w, NULL, '{');
+	jw_str(&w, "Name", c->words->v[0]);
+	jw_str(&w, "Driver", opt_str(c->o, "driver"));
+	if (opt_bool(c->o, "ipv6"))
+		jw_bool(&w, "EnableIPv6", true);
+	jw_bool(&w, "Internal", opt_bool(c->o, "internal"));
+	jw_bool(&w, "Attachable", opt_bool(c->o, "attachable"));
+	ipam_write(c, &w);
+	map_write(&w, "Options", opt_list(c->o, "opt"));
+	map_write(&w, "Labels", opt_list(c->o, "label"));
+	jw_close(&w, '}');
+	if (cli_post(c, "/networks/create", strb_str(&w.b), &made, &e) < 0)
+		return cli_report(&e);
+	(void)printf("%s\n", jval_str(jval_get(made, "Id")));
+	jval_free(made);
+	return 0;
+}
+
+static int join_or_leave(struct cli *c, const char *verb, struct jw *w)
+{
+	AUTO_FREE char *name = url_escape(c->words->v[0]);
+	AUTO_FREE char *path = xasprintf("/networks/%s/%s", name, verb);
+	struct err e = ERR_INIT;
+
+	return cli_post(c, path, strb_str(&w->b), NULL, &e) < 0 ? cli_report(&e) : 0;
+}
+
+int cmd_network_connect(struct cli *c)
+{
+	AUTO_JW struct jw w = { 0 };
+	const char *ip = opt_str(c->o, "ip"), *ip6 = opt_str(c->o, "ip6"), *prio = opt_str(c->o, "gw-priority");
+	int64_t priority = 0;
+
+	if (!str_empty(prio) && str_to_i64(prio, &priority) < 0) {
+		(void)fprintf(stderr, "invalid argument \"%s\" for \"--gw-priority\" flag: not an integer\n", prio);
+		return 125;
+	}
+	jw_open(&w, NULL, '{');
+	jw_str(&w, "Container", c->words->v[1]);
+	jw_open(&w, "EndpointConfig", '{');
+	jw_open(&w, "IPAMConfig", '{');
+	if (!str_empty(ip))
+		jw_str(&w, "IPv4Address", ip);
+	if (!str_empty(ip6))
+		jw_str(&w, "IPv6Address", ip6);
+	if (opt_list(c->o, "link-local-ip")->n)
+		jw_strv(&w, "LinkLocalIPs", opt_list(c->o, "link-local-ip"));
+	jw_close(&w, '}');
+	if (opt_list(c->o, "link")->n)
+		jw_strv(&w, "Links", opt_list(c->o, "link"));
+	if (opt_list(c->o, "alias")->n)
+		jw_strv(&w, "Aliases", opt_list(c->o, "alias"));
+	if (opt_list(c->o, "driver-opt")->n)
+		map_write(&w, "DriverOpts", opt_list(c->o, "driver-opt"));
+	if (priority)
+		jw_int(&w, "GwPriority", priority);
+	jw_close(&w, '}');
+	jw_close(&w, '}');
+	return join_or_leave(c, "connect", &w);
+}
+
+int cmd_network_disconnect(struct cli *c)
+{
+	AUTO_JW struct jw w = { 0 };
+
+	jw_open(&w, NULL, '{');
+	jw_str(&w, "Container", c->words->v[1]);
+	jw_bool(&w, "Force", opt_bool(c->o, "force"));
+	jw_close(&w, '}');
+	return join_or_leave(c, "disconnect", &w);
+}
+
 int cmd_volume_create(struct cli *c)
 {
 	AUTO_JW struct jw w = { 0 };
