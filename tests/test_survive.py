@@ -78,7 +78,7 @@ def test_kills_at_random_moments(cli, own_engine, name):
     for n in [name, *known]:
         cli("kill", n)
         assert_unbroken(lines(cli, n))
-    cli("rm", "-f", *known)
+    cli("rm", "-f", name, *known)
     names = [n for _, n in own_engine.machine.procs().values()]
     assert names.count("hoy-shim") <= 1
 
