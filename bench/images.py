@@ -45,6 +45,11 @@ def find(name):
     return shutil.which(name, path=PATH)
 
 
+def runs(name):
+    """It is there and finds its libraries."""
+    return find(name) and subprocess.run([find(name), "--version"], capture_output=True, env=ENV).returncode == 0
+
+
 def sha(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -335,13 +340,13 @@ def main(args):
         if args.only != "medium":
             images.append(Image("small", small_tar(), folder))
         tools = [start("hoy", [f"{HOY_BIN}/hoyd"], folder)]
-        if find("dockerd"):
+        if runs("dockerd"):
             tools.append(start("docker", [find("dockerd"), "--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"], folder))
         for text in args.docker:
             name, sock, pid = text.split("=")
             tools.append(Docker(name, sock, beside=int(pid)))
-        tools += [Podman(folder)] if find("podman") else []
-        tools += [Skopeo(folder)] if find("skopeo") else []
+        tools += [Podman(folder)] if runs("podman") else []
+        tools += [Skopeo(folder)] if runs("skopeo") else []
         try:
             rows = measure(tools, images, folder, args.rounds)
         finally:
