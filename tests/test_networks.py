@@ -136,6 +136,15 @@ def test_an_internal_network_leads_nowhere(cli, engine, net, other_host):
     assert cli("exec", f"{net}-b", "ping", "-c", "1", "-W", "1", other_host.address, rc=None).rc != 0
 
 
+def test_old_clients_find_the_short_id_among_the_aliases(engine, cli, net):
+    cli("network", "create", net)
+    cli("create", "--name", net, "--network", net, "--network-alias", "lamp", BUSYBOX, "true")
+    box = engine.api.get(f"/containers/{net}/json", version="v1.51").json
+    assert box["NetworkSettings"]["Networks"][net]["Aliases"] == ["lamp"]
+    box = engine.api.get(f"/containers/{net}/json", version="v1.40").json
+    assert box["NetworkSettings"]["Networks"][net]["Aliases"] == ["lamp", box["Id"][:12]]
+
+
 def test_prune_spares_what_is_in_use(cli, engine, net):
     for on in "abc":
         cli("network", "create", "--label", net, f"{net}{on}")

@@ -99,11 +99,30 @@ int api_containers_create(struct request *q, struct err *e)
 	return r;
 }
 
+/* Before API 1.45 the short id and the host name stood among the aliases; docker-compose 1.29 looks for them. */
+static void fill_old_aliases(struct docker_container_inspect *c)
+{
+	AUTO_FREE char *brief = xstrndup(c->id, 12);
+	const char *const more[] = { brief, c->config.hostname };
+
+	for (size_t i = 0; i < c->network_settings.networks.n; i++) {
+		__typeof__(c->network_settings.networks.v) row = &c->network_settings.networks.v[i];
+
+		if (streq(row->key, "bridge") || streq(row->key, "host") || streq(row->key, "none"))
+			continue;
+		for (size_t k = 0; k < ARRAY_LEN(more); k++)
+			if (!str_empty(more[k]) && !strv_has(&row->val.aliases, more[k]))
+				strv_add(&row->val.aliases, more[k]);
+	}
+}
+
 int api_containers_inspect(struct request *q, struct err *e)
 {
 	struct docker_container_inspect c = { 0 };
 	int r = container_inspect(q->engine, q->name, api_q_bool(q, "size"), &c, e);
 
+	if (r == 0 && q->minor < 45)
+		fill_old_aliases(&c);
 	if (r == 0 && c.host_config.console_size.n != 2) { /* Go's [2]uint has always two */
 		free(c.host_config.console_size.v);
 		c.host_config.console_size = (struct json_ints){ xcalloc(2, sizeof(int64_t)), 2 };
