@@ -23,7 +23,7 @@ static int give(void *ctx, const void *p, size_t n)
 	return http_stream_write(q->conn, p, n);
 }
 
-static int end(struct request *q, int r, const struct err *e)
+int api_stream_end(struct request *q, int r, const struct err *e)
 {
 	if (r < 0 && http_replied(q->conn)) {
 		if (r != -EPIPE && r != -ECONNRESET)
@@ -83,7 +83,7 @@ static int save(struct request *q, const struct strv *names, struct err *e)
 	if (r == 0)
 		r = images_save(q->engine, names, &platform,
 				&(struct engine_out){ .begin = begin, .write = give, .ctx = q }, e);
-	return end(q, r, e);
+	return api_stream_end(q, r, e);
 }
 
 int api_image_save(struct request *q, struct err *e)
@@ -109,7 +109,7 @@ int api_container_export(struct request *q, struct err *e)
 	int r = container_export(q->engine, q->name,
 				 &(struct engine_out){ .begin = begin_export, .write = give, .ctx = q }, e);
 
-	return end(q, r, e);
+	return api_stream_end(q, r, e);
 }
 
 int api_commit(struct request *q, struct err *e)

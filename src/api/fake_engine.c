@@ -1,4 +1,7 @@
 #include "api/fake_engine.h"
+#include "store/store.h"
+
+#include <sys/stat.h>
 
 #include "schema/docker.h"
 
@@ -491,6 +494,57 @@ int container_export(struct engine *en, const char *ref, const struct engine_out
 	if (r == 0)
 		r = out->begin(out->ctx);
 	return r < 0 ? r : out->write(out->ctx, "archive", 7);
+}
+
+int container_changes(struct engine *en, const char *ref, char **ret, size_t *ret_n, struct err *e)
+{
+	static const char list[] = "0/a\0001/a/b\0002/c";
+	int r = say(e, "changes %s", ref);
+
+	if (r < 0)
+		return r;
+	*ret_n = streq(ref, "unchanged") ? 0 : sizeof list;
+	*ret = xmalloc(sizeof list);
+	memcpy(*ret, list, sizeof list);
+	return 0;
+}
+
+static void fake_stat(const char *path, struct store_stat *ret)
+{
+	*ret = (struct store_stat){
+		.mode = S_IFLNK | 0777, .size = 3, .mtime_ns = 1500000000, .target = xstrdup(path)
+	};
+}
+
+int container_path_stat(struct engine *en, const char *ref, const char *path, struct store_stat *ret, struct err *e)
+{
+	int r = say(e, "stat %s %s", ref, path);
+
+	if (r == 0)
+		fake_stat(path, ret);
+	return r;
+}
+
+int container_get(struct engine *en, const char *ref, const char *path, const struct container_get *out, struct err *e)
+{
+	struct store_stat st;
+	int r = say(e, "get %s %s", ref, path);
+
+	if (r < 0)
+		return r;
+	fake_stat(path, &st);
+	r = out->begin(out->ctx, &st);
+	free(st.target);
+	return r < 0 ? r : out->write(out->ctx, "archive", 7);
+}
+
+int container_put(struct engine *en, const char *ref, int in_fd, const struct container_put *o, struct err *e)
+{
+	AUTO_FREE char *body = NULL;
+	size_t n = 0;
+
+	(void)fd_read_all(in_fd, 1 << 20, &body, &n);
+	return say(e, "put %s %s %d %d %s", ref, o->path, o->no_overwrite, o->to_user, body ? body : "");
 }
 
 int container_commit(struct engine *en, const char *ref, const struct container_commit *o, char **ret_id, struct err *e)

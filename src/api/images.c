@@ -169,10 +169,7 @@ static void end_feed(struct request *q, pthread_t thread)
 	(void)pthread_join(thread, NULL);
 }
 
-typedef int body_job(struct request *q, int in_fd, const struct engine_progress *p, struct err *e);
-
-/* Runs the job on the body. The answer begins with the first line of progress: until then an error has a status of its own. */
-static int run_on_body(struct request *q, body_job *job, struct err *e)
+int api_run_on_body(struct request *q, body_job *job, enum body_answer answer, struct err *e)
 {
 	struct api_lines lines = { .q = q };
 	struct engine_progress progress = { .line = api_line, .ctx = &lines };
@@ -203,7 +200,9 @@ static int run_on_body(struct request *q, body_job *job, struct err *e)
 		r = err_set(e, ERR_INVALID, "unexpected EOF");
 	if (!__atomic_load_n(&f->ended, __ATOMIC_ACQUIRE))
 		http_close_after(q->conn);
-	if (api_lines_end(&lines, r, e) < 0)
+	if (answer == BODY_ANSWER_EMPTY && r >= 0)
+		(void)api_reply_empty(q, 200);
+	else if (answer == BODY_ANSWER_EMPTY || api_lines_end(&lines, r, e) < 0)
 		api_reply_error(q, r, e);
 	end_feed(q, thread);
 	return 0;
@@ -225,7 +224,7 @@ int api_image_load(struct request *q, struct err *e)
 	struct engine_platform platform = { .os = "", .arch = "", .variant = "" };
 	int r = api_q_platform(q, 48, &platform, &own, e); /* said before the answer begins */
 
-	return r < 0 ? r : run_on_body(q, do_load, e);
+	return r < 0 ? r : api_run_on_body(q, do_load, BODY_ANSWER_LINES, e);
 }
 
 static void import_opts(const struct request *q, struct strv *changes, struct image_import_opts *o)
@@ -268,5 +267,5 @@ int api_image_create(struct request *q, struct err *e)
 		return api_image_pull(q, e);
 	if (!streq(api_q_str(q, "fromSrc"), "-"))
 		return import_url(q, e);
-	return run_on_body(q, do_import, e);
+	return api_run_on_body(q, do_import, BODY_ANSWER_LINES, e);
 }

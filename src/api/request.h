@@ -67,6 +67,13 @@ bool api_lines_gone(void *ctx);
 /* 0 once the answer has begun (an error is its last line), else r: the error is still to be answered. */
 int api_lines_end(struct api_lines *l, int r, const struct err *e);
 
+/* r itself, unless an answer has begun: then the connection is cut, and the log says why. */
+int api_stream_end(struct request *q, int r, const struct err *e);
+/* Runs the job on the body. LINES: the answer begins with the first line of progress, until then an error has a status of its own. */
+typedef int body_job(struct request *q, int in_fd, const struct engine_progress *p, struct err *e);
+enum body_answer { BODY_ANSWER_LINES, BODY_ANSWER_EMPTY };
+int api_run_on_body(struct request *q, body_job *job, enum body_answer answer, struct err *e);
+
 /* ---- handlers, by noun ---- */
 handler api_get_ping, api_get_version, api_get_info, api_get_events, api_swarm_absent, api_swarm_leave,
 	api_plugins_list;
@@ -75,6 +82,7 @@ handler api_containers_list, api_containers_create, api_containers_inspect, api_
 	api_containers_unpause, api_containers_wait, api_containers_rename, api_containers_remove,
 	api_containers_resize, api_containers_update, api_containers_attach, api_containers_prune;
 handler api_containers_stats;
+handler api_container_changes, api_archive_head, api_archive_get, api_archive_put;
 handler api_exec_new, api_exec_run, api_exec_show, api_exec_size;
 handler api_image_list, api_image_inspect, api_image_history, api_image_tag, api_image_remove, api_image_load,
 	api_image_create, api_image_save, api_images_save, api_container_export, api_commit;

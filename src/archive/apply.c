@@ -289,11 +289,12 @@ static int copy_data(struct apply *a, const struct tar_entry *t, int fd, struct 
 	return 0;
 }
 
-static int set_owner_mode(int fd, const struct tar_entry *t, bool made_with_mode)
+/* In a directory that lives, a new file may have got the directory's group and less than its mode (setgid, default ACLs). */
+static int set_owner_mode(const struct apply *a, int fd, const struct tar_entry *t)
 {
-	if ((t->uid || t->gid) && fchown(fd, t->uid, t->gid) < 0)
+	if ((t->uid || t->gid || a->budget.plain) && fchown(fd, t->uid, t->gid) < 0)
 		return -errno;
-	if ((!made_with_mode || t->mode & 07000) && fchmod(fd, t->mode) < 0) /* chown takes setuid bits away */
+	if ((t->mode & 07000 || a->budget.plain) && fchmod(fd, t->mode) < 0) /* chown takes setuid bits away */
 		return -errno;
 	return 0;
 }
@@ -324,7 +325,7 @@ static int put_file(struct apply *a, const struct tar_entry *t, int dir, const c
 	if (r < 0)
 		return r;
 	a->res->size += t->size;
-	if ((r = set_owner_mode(fd, t, true)) < 0 || (r = apply_xattrs(fd, t->xattrs, t->n_xattrs)) < 0 ||
+	if ((r = set_owner_mode(a, fd, t)) < 0 || (r = apply_xattrs(fd, t->xattrs, t->n_xattrs)) < 0 ||
 	    (r = futimens(fd, times) < 0 ? -errno : 0) < 0)
 		return err_sys(e, r, "setting attributes of %.200s", t->name);
 	return 0;
@@ -348,17 +349,23 @@ static int put_link(struct apply *a, const struct tar_entry *t, int dir, const c
 	AUTO_FD int from = -1;
 	const char *slash;
 	struct stat st;
-	int r = apply_clean_name(t->link, &target, e);
+	int r = apply_clean_name(t->link, &target, a->budget.plain ? NULL : e);
 
+	if (r < 0 && a->budget.plain)
+		return err_set(e, ERR_SYSTEM, "invalid hardlink target \"%.500s\"", t->link);
 	if (r < 0)
 		return r;
 	slash = strrchr(target, '/');
 	way = slash ? xstrndup(target, (size_t)(slash - target)) : xstrdup("");
 	from = dir_lookup(a, way);
+	if (from < 0 && a->budget.plain)
+		return from;
 	if (from < 0)
 		return err_set(e, ERR_INVALID, "hard link %.200s: its target %.200s is not in this layer", t->name,
 			       t->link);
 	slash = slash ? slash + 1 : target;
+	if (a->budget.plain && *slash && fstatat(from, slash, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	if (!*slash || fstatat(from, slash, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_set(e, ERR_INVALID, "hard link %.200s: its target %.200s is not in this layer", t->name,
 			       t->link);
@@ -367,8 +374,10 @@ static int put_link(struct apply *a, const struct tar_entry *t, int dir, const c
 	return linkat(from, slash, dir, base, 0) < 0 ? -errno : 0;
 }
 
-static int put_symlink(const struct tar_entry *t, int dir, const char *base, struct err *e)
+static int put_symlink(const struct tar_entry *t, bool plain, int dir, const char *base, struct err *e)
 {
+	if (str_empty(t->link) && plain)
+		return -ENOENT; /* as the kernel says */
 	if (str_empty(t->link))
 		return apply_refuse(t->name, "symbolic link without a target", e);
 	return symlinkat(t->link, dir, base) < 0 ? -errno : 0;
@@ -389,15 +398,16 @@ static int set_xattrs_by_name(const struct tar_entry *t, int dir, const char *ba
 }
 
 /* Owner, attributes and times of what has no descriptor: symlinks, devices, fifos. */
-static int set_by_name(const struct tar_entry *t, int dir, const char *base)
+static int set_by_name(const struct apply *a, const struct tar_entry *t, int dir, const char *base)
 {
 	struct timespec times[2] = { { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns },
 				     { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
 	int r;
 
-	if ((t->uid || t->gid) && fchownat(dir, base, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((t->uid || t->gid || a->budget.plain) && fchownat(dir, base, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	if (t->type != '2' && t->mode & 07000 && fchmodat(dir, base, t->mode, 0) < 0) /* just made: no symlink */
+	if (t->type != '2' && (t->mode & 07000 || a->budget.plain) &&
+	    fchmodat(dir, base, t->mode, 0) < 0) /* just made: no symlink */
 		return -errno;
 	if ((r = set_xattrs_by_name(t, dir, base)) < 0)
 		return r;
@@ -415,12 +425,12 @@ static int put_once(struct apply *a, const struct tar_entry *t, int dir, const c
 	case '1':
 		return put_link(a, t, dir, base, e);
 	case '2':
-		r = put_symlink(t, dir, base, e);
+		r = put_symlink(t, a->budget.plain, dir, base, e);
 		break;
 	default:
 		r = put_node(a, t, dir, base, e);
 	}
-	return r < 0 ? r : set_by_name(t, dir, base);
+	return r < 0 ? r : set_by_name(a, t, dir, base);
 }
 
 static int put_dir(struct apply *a, const struct tar_entry *t, char *path, struct err *e)
@@ -440,6 +450,10 @@ static int put_dir(struct apply *a, const struct tar_entry *t, char *path, struc
 				return -errno;
 			if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 				return -errno;
+			if (!S_ISDIR(st.st_mode) && a->budget.no_overwrite)
+				return err_set(e, ERR_SYSTEM,
+					       "cannot overwrite non-directory \"%.200s\" with directory \"%.200s\"",
+					       path, a->budget.where);
 			if (!S_ISDIR(st.st_mode)) {
 				r = replace(a, path, &dir, &base, &whiteout);
 				if (r < 0 || (r = mkdirat(dir, base, 0700) < 0 ? -errno : 0) < 0)
@@ -449,7 +463,16 @@ static int put_dir(struct apply *a, const struct tar_entry *t, char *path, struc
 		if (whiteout) /* removed below and made anew: nothing of the old one shows through */
 			make_opaque(a, path);
 	}
+	if (!*path && a->budget.plain)
+		return 0;
 	return late_dirs_add(&a->late, path, t, e);
+}
+
+static bool is_directory(int dir, const char *base)
+{
+	struct stat st;
+
+	return fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
 static int put(struct apply *a, const struct tar_entry *t, char *path, struct err *e)
@@ -468,13 +491,14 @@ static int put(struct apply *a, const struct tar_entry *t, char *path, struct er
 	if (t->type == '1') { /* a link to itself would remove its own target */
 		AUTO_FREE char *target = NULL;
 
-		r = apply_clean_name(t->link, &target, e);
-		if (r < 0)
-			return r;
-		if (streq(target, path))
+		r = apply_clean_name(t->link, &target, NULL);
+		if (r == 0 && streq(target, path))
 			return apply_refuse(t->name, "hard link to itself", e);
 	}
 	r = put_once(a, t, dir, base, path, e);
+	if (r == -EEXIST && a->budget.no_overwrite && is_directory(dir, base))
+		return err_set(e, ERR_SYSTEM, "cannot overwrite directory \"%.200s\" with non-directory \"%.200s\"",
+			       path, a->budget.where);
 	if (r == -EEXIST) {
 		r = replace(a, path, &dir, &base, &whiteout);
 		if (r == 0)
@@ -577,18 +601,38 @@ static int take_whiteout(struct apply *a, char *path, struct err *e)
 	return 1;
 }
 
+static int live_error(int r, const char *path, struct err *e)
+{
+	AUTO_FREE char *why = xstrdup(strerror(-r));
+
+	if (*why >= 'A' && *why <= 'Z')
+		*why = (char)(*why + 'a' - 'A');
+	err_set(e, r == -ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM, "openat %.500s: %s", path, why);
+	if (e)
+		e->sys = r;
+	return r;
+}
+
 static int apply_entry(struct apply *a, const struct tar_entry *t, struct err *e)
 {
 	AUTO_FREE char *path = NULL;
 	struct err mine = ERR_INIT;
-	int r = apply_clean_name(t->name, &path, e);
+	struct tar_entry owned = *t;
+	int r = apply_clean_name(t->name, &path, a->budget.plain ? NULL : e);
 
+	if (r < 0 && a->budget.plain)
+		return err_set(e, ERR_SYSTEM, "invalid entry name \"%.500s\"", t->name);
 	if (r < 0)
 		return r;
+	if (a->budget.owned) {
+		owned.uid = a->budget.uid;
+		owned.gid = a->budget.gid;
+		t = &owned;
+	}
 	if (++a->res->entries > a->budget.entries)
 		return err_set(e, ERR_INVALID, "archive has more than %llu entries",
 			       (unsigned long long)a->budget.entries);
-	r = take_whiteout(a, path, &mine);
+	r = a->budget.plain ? 0 : take_whiteout(a, path, &mine);
 	if (r == 0) {
 		if (a->budget.whole_tree)
 			seen_add(&a->seen, path);
@@ -601,6 +645,8 @@ static int apply_entry(struct apply *a, const struct tar_entry *t, struct err *e
 			*e = mine;
 		return r;
 	}
+	if (a->budget.plain)
+		return live_error(r, path, e);
 	/* Names that are too long or lead through a file are the archive's fault, not the machine's. */
 	if (r == -ENAMETOOLONG || r == -ENOTDIR || r == -ELOOP || r == -EEXIST || r == -EXDEV || r == -EINVAL)
 		return err_set(e, ERR_INVALID, "cannot unpack %.200s: %s", t->name, strerror(-r));
@@ -620,7 +666,7 @@ static int finish_dirs(struct apply *a, struct err *e)
 			continue; /* replaced by something else later in the archive */
 		if (fd < 0)
 			return err_sys(e, fd, "opening %.200s", l->path);
-		if ((l->uid || l->gid) && fchown(fd, l->uid, l->gid) < 0)
+		if ((l->uid || l->gid || a->budget.plain) && fchown(fd, l->uid, l->gid) < 0)
 			r = -errno;
 		if (r == 0 && fchmod(fd, l->mode) < 0)
 			r = -errno;

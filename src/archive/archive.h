@@ -116,6 +116,12 @@ struct apply_budget {
 	/* root holds the tree of the layers below: whiteouts delete from it (never what this archive brought itself), links may lead
 	 * to it, and nothing is marked opaque */
 	bool whole_tree;
+	/* No layer, but files for a directory that lives (docker cp): no name is a whiteout, what is there already keeps neither owner nor
+	 * mode, the archive's root leaves the directory as it is; errors are in dockerd's words. */
+	bool plain, no_overwrite; /* no_overwrite: no directory gives way to something else, nor the other way round */
+	bool owned;               /* everything belongs to uid and gid */
+	uint32_t uid, gid;
+	const char *where; /* the directory, for errors */
 };
 extern const struct apply_budget apply_budget_default;
 struct recipe;

@@ -221,7 +221,7 @@ static int put_level(struct walk *w, struct level *l)
 	if (r < 0)
 		return r;
 	l->written = true;
-	if (!l->up)
+	if (!l->up && !w->o->name)
 		return 0; /* the root has no entry of its own */
 	add_xattrs(l->fd, &records);
 	name = xasprintf("%s/", l->path);
@@ -359,7 +359,7 @@ static int walk(struct walk *w, struct level *l, int base_dir, int depth);
 
 static int one(struct walk *w, struct level *l, int base_dir, const char *base, int depth)
 {
-	AUTO_FREE char *path = l->up ? xasprintf("%s/%s", l->path, base) : xstrdup(base);
+	AUTO_FREE char *path = l->up || w->o->name ? xasprintf("%s/%s", l->path, base) : xstrdup(base);
 	struct stat st, old;
 	bool had = base_dir >= 0 && fstatat(base_dir, base, &old, AT_SYMLINK_NOFOLLOW) == 0;
 	bool changed;
@@ -420,22 +420,54 @@ static int walk(struct walk *w, struct level *l, int base_dir, int depth)
 	return r;
 }
 
-int archive_tree(int root, const struct tree_opts *o, struct err *e)
+static void begin(struct walk *w, const struct tree_opts *o, struct err *e)
+{
+	*w = (struct walk){ .o = o, .e = e };
+	w->buf = xmalloc(BUFFER);
+}
+
+static int end(struct walk *w, int r)
 {
 	static const char zero[2 * TAR_BLOCK];
-	struct walk w = { .o = o, .e = e };
+
+	if (r == 0)
+		r = put(w, zero, sizeof zero);
+	for (size_t i = 0; i < w->links.n; i++)
+		free(w->links.v[i].path);
+	free(w->links.v);
+	free(w->by_inode);
+	free(w->buf);
+	return r;
+}
+
+int archive_tree(int root, const struct tree_opts *o, struct err *e)
+{
+	struct walk w;
 	struct stat st = { 0 };
-	struct level top = { .path = "", .st = &st, .fd = root };
+	struct level top = { .path = o->name ? o->name : "", .st = &st, .fd = root };
+	int r = 0;
+
+	begin(&w, o, e);
+	if (o->name)
+		r = fstat(root, &st) < 0 ? err_sys(e, -errno, "reading a directory") : put_level(&w, &top);
+	if (r == 0)
+		r = walk(&w, &top, o->base, 0);
+	return end(&w, r);
+}
+
+int archive_one(int dir, const char *base, const struct tree_opts *o, struct err *e)
+{
+	struct walk w;
+	struct stat st;
+	struct level top = { .path = "", .st = &st, .fd = dir };
 	int r;
 
-	w.buf = xmalloc(BUFFER);
-	r = walk(&w, &top, o->base, 0);
-	if (r == 0)
-		r = put(&w, zero, sizeof zero);
-	for (size_t i = 0; i < w.links.n; i++)
-		free(w.links.v[i].path);
-	free(w.links.v);
-	free(w.by_inode);
-	free(w.buf);
-	return r;
+	begin(&w, o, e);
+	if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = err_sys(e, -errno, "reading %.200s", base);
+	else if (S_ISDIR(st.st_mode)) /* it was none a moment ago */
+		r = err_sys(e, -EISDIR, "reading %.200s", base);
+	else
+		r = put_other(&w, &top, base, o->name, &st);
+	return end(&w, r);
 }

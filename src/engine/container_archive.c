@@ -1,25 +1,8 @@
 /* container_archive.c - a container's files on their way out: export and commit. */
-#include "act/act.h"
 #include "engine/engine_private.h"
 #include "schema/docker.h"
 
 #define AT_ONCE (256 * 1024)
-
-/* The mount namespace of a running container, lent by its shim; -1 where nothing runs. */
-static int mount_namespace(struct container *c)
-{
-	struct shim_link *l = container_running(c) ? container_shim_now(c) : NULL;
-	AUTO_STRB struct strb body = STRB_INIT;
-	AUTO_MSG struct msg m = { 0 };
-	int r;
-
-	if (!l)
-		return -1;
-	msg_put_u32(&body, 1U << PLAN_NS_MNT);
-	r = shim_call(l, &(struct shim_request){ .type = SHIM_LEND_NS, .body = body.s, .n = body.len }, &m, NULL, NULL);
-	shim_link_unref(l);
-	return r < 0 ? -1 : msg_take_fd(&m, 0);
-}
 
 static int stream(struct store_pack *p, const struct engine_out *out)
 {
@@ -44,18 +27,12 @@ int container_export(struct engine *en, const char *ref, const struct engine_out
 	struct store_pack *p = NULL;
 	AUTO_FD int ns = -1;
 	int64_t size = 0;
-	bool held = true;
 	int r = container_find(en, ref, &c, e);
 
 	if (r < 0)
 		return r;
-	/* While nothing runs its files are mounted by the worker alone: a start waits. */
-	pthread_mutex_lock(&c->op);
-	ns = mount_namespace(c);
-	if (ns >= 0) {
-		pthread_mutex_unlock(&c->op);
-		held = false;
-	}
+	/* What does not run may be started meanwhile: nothing is written to its files here (store/files.c). */
+	ns = container_mount_namespace(c);
 	r = store_rw_export(en->store, c->rec.rw_layer, ns, &p, e);
 	if (r == 0)
 		r = stream(p, out);
@@ -63,8 +40,6 @@ int container_export(struct engine *en, const char *ref, const struct engine_out
 		(void)store_pack_end(p, NULL, NULL);
 	else if (p)
 		r = store_pack_end(p, &size, e);
-	if (held)
-		pthread_mutex_unlock(&c->op);
 	if (r == 0)
 		container_event(c, "export", NULL);
 	return r;

@@ -363,6 +363,7 @@ int container_start_op(struct container *c, struct err *e)
 	int r = 0;
 	size_t done;
 
+	container_wait_for_writers(c);
 	pthread_mutex_lock(&c->lock);
 	s.starts_before = c->starts;
 	if (c->rec.state.paused)

@@ -197,6 +197,23 @@ int images_import_url(struct engine *en, const char *url, const struct image_imp
 
 /* A container's files as a tar, without what is mounted on them. */
 int container_export(struct engine *en, const char *ref, const struct engine_out *out, struct err *e);
+/* docker diff: records "<digit>/<path>\0", 0 modified, 1 added, 2 deleted. */
+int container_changes(struct engine *en, const char *ref, char **ret, size_t *ret_n, struct err *e);
+/* docker cp. Paths are the container's, with volumes where they are to it. */
+struct store_stat;
+int container_path_stat(struct engine *en, const char *ref, const char *path, struct store_stat *ret, struct err *e);
+struct container_get { /* as engine_out */
+	int (*begin)(void *ctx, const struct store_stat *st);
+	int (*write)(void *ctx, const void *p, size_t n);
+	void *ctx;
+};
+int container_get(struct engine *en, const char *ref, const char *path, const struct container_get *out, struct err *e);
+struct container_put {
+	const char *path;
+	bool no_overwrite; /* no directory by a file, nor the other way round */
+	bool to_user;      /* everything belongs to the container's user */
+};
+int container_put(struct engine *en, const char *ref, int in_fd, const struct container_put *o, struct err *e);
 struct container_commit {
 	const char *repo, *tag, *author, *comment; /* "" where not given */
 	const char *config;         /* JSON text or NULL: what goes before the container's own configuration */

@@ -33,10 +33,11 @@ struct container {
 	struct container_record rec; /* lock */
 	uint64_t starts;             /* lock: number of starts and exits seen, so that a waiter knows "next" */
 	uint64_t exits;
-	bool removed;   /* lock */
-	bool gone;      /* save_lock: its record is deleted and must not come back */
-	bool starting;  /* lock: SHIM_START is under way; its exit is reported after its start */
-	bool shim_died; /* lock: what a dead shim has left is still to be cleared away */
+	unsigned writers; /* lock: who writes to its files from outside while it runs; a start waits for them */
+	bool removed;     /* lock */
+	bool gone;        /* save_lock: its record is deleted and must not come back */
+	bool starting;    /* lock: SHIM_START is under way; its exit is reported after its start */
+	bool shim_died;   /* lock: what a dead shim has left is still to be cleared away */
 	struct shim_link *
 		shim; /* lock; NULL = none that we know of. The link holds a reference of this container until it has no owner */
 };
@@ -155,6 +156,10 @@ void engine_shims_move_out(struct engine *en);        /* at the end: shims are n
 /* A thread for slow work that the engine waits for when it closes. */
 int engine_background(struct engine *en, void *(*f)(void *), void *arg);
 void engine_background_end(struct engine *en);
+
+/* ---- container_copy.c ---- */
+int container_mount_namespace(struct container *c); /* lent by its shim; -1 where nothing runs */
+void container_wait_for_writers(struct container *c);
 
 /* ---- container_start.c, container_stop.c ---- */
 int container_start_op(struct container *c, struct err *e); /* op held */

@@ -16,16 +16,20 @@
 #endif
 
 /* ---- root ---- */
-static int enter_root(int root_fd, bool attached)
+static int enter_root(int root_fd, unsigned flags)
 {
+	bool attached = flags & SANDBOX_ROOT;
+	unsigned deep = flags & SANDBOX_SUBMOUNTS ? AT_RECURSIVE : 0;
 	/* private: a clone of a shared mount (systemd makes all of them so) is shared, and pivot_root refuses that */
-	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_NODEV | K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NOEXEC,
+	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_NODEV | K_MOUNT_ATTR_NOSUID | K_MOUNT_ATTR_NOEXEC |
+						 (flags & SANDBOX_READONLY ? K_MOUNT_ATTR_RDONLY : 0),
 				     .propagation = MS_PRIVATE };
 	/* cloned before unshare: afterwards root_fd belongs to a foreign mount namespace */
-	AUTO_FD int tree = attached ? sys_open_tree(root_fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+	AUTO_FD int tree = attached ? sys_open_tree(root_fd, "",
+						    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | deep)
 				    : fcntl(root_fd, F_DUPFD_CLOEXEC, 3);
 
-	if (tree < 0 || sys_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+	if (tree < 0 || sys_mount_setattr(tree, "", AT_EMPTY_PATH | deep, &attr) < 0)
 		return -errno;
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
@@ -212,7 +216,7 @@ int sandbox_enter(const struct sandbox *s, struct err *e)
 		return err_sys(e, r < 0 ? r : -errno, "sandbox: setting limits");
 	if (s->flags & SANDBOX_NO_NETWORK && unshare(CLONE_NEWNET) < 0)
 		return err_sys(e, -errno, "sandbox: new network namespace");
-	if (s->flags & (SANDBOX_ROOT | SANDBOX_NEW_ROOT) && (r = enter_root(s->root_fd, s->flags & SANDBOX_ROOT)) < 0)
+	if (s->flags & (SANDBOX_ROOT | SANDBOX_NEW_ROOT) && (r = enter_root(s->root_fd, s->flags)) < 0)
 		return err_sys(e, r, "sandbox: changing the root");
 	if ((r = drop_caps(s->keep_caps)) < 0)
 		return err_sys(e, r, "sandbox: dropping capabilities");

@@ -375,6 +375,17 @@ JSON_STRUCT(docker_wait_response, DOCKER_WAIT_RESPONSE_FIELDS)
 	F(T, LIST, processes, "Processes", 0, docker_strings) \
 	F(T, STRV, titles,    "Titles",    0, none)
 JSON_STRUCT(docker_top, DOCKER_TOP_FIELDS)
+#define DOCKER_CHANGE_FIELDS(F, T) \
+	F(T, STR, path, "Path", 0, none) \
+	F(T, INT, kind, "Kind", 0, none)
+JSON_STRUCT(docker_change, DOCKER_CHANGE_FIELDS)
+#define DOCKER_PATH_STAT_FIELDS(F, T) \
+	F(T, STR, name,        "name",       0, none) \
+	F(T, INT, size,        "size",       0, none) \
+	F(T, INT, mode,        "mode",       0, none) \
+	F(T, STR, mtime,       "mtime",      0, none) \
+	F(T, STR, link_target, "linkTarget", 0, none)
+JSON_STRUCT(docker_path_stat, DOCKER_PATH_STAT_FIELDS)
 #define DOCKER_CONTAINERS_PRUNED_FIELDS(F, T) \
 	F(T, STRV, deleted,         "ContainersDeleted", NULL_EMPTY, none) \
 	F(T, INT,  space_reclaimed, "SpaceReclaimed",    0, none)

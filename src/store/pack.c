@@ -32,7 +32,21 @@ struct store_pack {
 };
 #define PIPE_BYTES (1 << 20)
 
-static void pack_free(struct store_pack *p)
+struct store_pack *pack_new(void)
+{
+	struct store_pack *p = xcalloc(1, sizeof *p);
+
+	p->w = WORKER_NONE;
+	p->fd = -1;
+	return p;
+}
+
+struct worker *pack_worker(struct store_pack *p)
+{
+	return &p->w;
+}
+
+void pack_free(struct store_pack *p)
 {
 	worker_done(&p->w);
 	fd_closep(&p->fd);
@@ -40,7 +54,7 @@ static void pack_free(struct store_pack *p)
 	free(p);
 }
 
-static int make_pipe(struct store_pack *p, int *theirs, struct err *e)
+int pack_pipe(struct store_pack *p, int *theirs, struct err *e)
 {
 	int ends[2];
 
@@ -58,7 +72,7 @@ static int start(struct store *s, const char *chain, enum worker_comp comp, stru
 	AUTO_FD int recipe = recipe_open(s, chain, e);
 	AUTO_FD int dir = recipe < 0 ? -1 : store_layer_dir(s, chain, e);
 	AUTO_FD int theirs = -1;
-	int r = recipe < 0 ? recipe : dir < 0 ? dir : make_pipe(p, &theirs, e);
+	int r = recipe < 0 ? recipe : dir < 0 ? dir : pack_pipe(p, &theirs, e);
 
 	if (r < 0)
 		return r;
@@ -75,9 +89,7 @@ int store_pack_begin(struct store *s, const char *chain, bool gzip, struct store
 
 	if (r < 0)
 		return r;
-	p = xcalloc(1, sizeof *p);
-	p->w = WORKER_NONE;
-	p->fd = -1;
+	p = pack_new();
 	p->what = TAKE_PTR(l.diff_id);
 	store_layer_done(&l);
 	r = start(s, chain, gzip ? WORKER_COMP_GZIP : WORKER_COMP_NONE, p, e);
@@ -172,14 +184,12 @@ struct tree {
 static int tree_begin(struct store *s, const struct tree *t, struct store_pack **ret, struct err *e)
 {
 	AUTO_FD int list = memfd_of("lists", strb_str(&t->lists), t->lists.len);
-	struct store_pack *p = xcalloc(1, sizeof *p);
+	struct store_pack *p = pack_new();
 	AUTO_STRB struct strb body = STRB_INIT;
 	AUTO_FD int theirs = -1;
 	int r;
 
-	p->w = WORKER_NONE;
-	p->fd = -1;
-	r = list < 0 ? err_sys(e, list, "making a request") : make_pipe(p, &theirs, e);
+	r = list < 0 ? err_sys(e, list, "making a request") : pack_pipe(p, &theirs, e);
 	msg_put_u32(&body, t->kind);
 	msg_put_u32(&body, t->upper);
 	msg_put_str(&body, t->lower_dir);
@@ -195,6 +205,21 @@ static int tree_begin(struct store *s, const struct tree *t, struct store_pack *
 	return 0;
 }
 
+int diff_lists(const struct store_diff *d, struct strb *ret, struct err *e)
+{
+	int r = 0;
+
+	if (!d->compare) {
+		int fd = dir_open(d->tree, ".");
+
+		r = fd < 0 ? err_sys(e, fd, "reading a container's layer") : find_opaque(fd, "", 0, ret, e);
+	}
+	strb_addc(ret, 0);
+	for (size_t i = 0; i < d->ignore.n; i++)
+		strb_add(ret, d->ignore.v[i], strlen(d->ignore.v[i]) + 1);
+	return r;
+}
+
 int store_rw_changes(struct store *s, const char *name, struct store_pack **ret, struct err *e)
 {
 	struct tree t = { .kind = WORKER_TREE_DIR };
@@ -206,14 +231,7 @@ int store_rw_changes(struct store *s, const char *name, struct store_pack **ret,
 	t.target = d.tree;
 	t.base = d.base;
 	t.upper = !d.compare;
-	if (!d.compare) {
-		int fd = dir_open(d.tree, ".");
-
-		r = fd < 0 ? err_sys(e, fd, "reading a container's layer") : find_opaque(fd, "", 0, &t.lists, e);
-	}
-	strb_addc(&t.lists, 0);
-	for (size_t i = 0; i < d.ignore.n; i++)
-		strb_add(&t.lists, d.ignore.v[i], strlen(d.ignore.v[i]) + 1);
+	r = diff_lists(&d, &t.lists, e);
 	if (r == 0)
 		r = tree_begin(s, &t, ret, e);
 	strb_done(&t.lists);

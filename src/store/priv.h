@@ -105,6 +105,13 @@ int tree_rw_settle(struct store *s, const char *name,
 		   struct err *e); /* tmp/<name>, complete and synced, becomes a layer */
 int tree_rootfs(struct store *s, const char *name, const struct strv *lowers, struct store_rootfs *ret, struct err *e);
 
+struct worker;
+struct store_pack *pack_new(void);
+void pack_free(struct store_pack *p);
+struct worker *pack_worker(struct store_pack *p);
+int pack_pipe(struct store_pack *p, int *theirs, struct err *e); /* theirs: the end to write to */
+int diff_lists(const struct store_diff *d, struct strb *ret, struct err *e); /* opaque directories and ignored paths */
+
 void doom(struct store *s, int dir, const char *name); /* dir/name goes to tmp/ and is deleted by and by */
 int reap_start(struct store *s);
 void reap_stop(struct store *s);

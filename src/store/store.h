@@ -212,6 +212,35 @@ int store_rw_changes(struct store *s, const char *name, struct store_pack **ret,
 /* All its files (export), without what is mounted on them: through its mount namespace while it runs (the descriptor stays the
  * caller's); -1 where nobody has it mounted, and nobody will before the end. */
 int store_rw_export(struct store *s, const char *name, int mount_ns, struct store_pack **ret, struct err *e);
+/* The same as a list (docker diff): records "<digit>/<path>\0", 0 modified, 1 added, 2 deleted; a directory before what is in it. */
+int store_rw_list(struct store *s, const char *name, char **ret, size_t *ret_n, struct err *e);
+
+/* A container's files as it sees them (docker cp). While it runs: its mount namespace, and its root there. While it does not, mount_ns
+ * is -1, and mounts tells what is put upon its root file system (worker_call.h has the format). write: nobody starts it until the call, or
+ * the pack that it gives, has ended. Without, -EROFS where a mount point must be made first: ask again with it. */
+struct store_view {
+	const char *name;
+	int mount_ns, root;
+	const struct strb *mounts;
+	bool write;
+};
+struct store_stat {
+	uint32_t mode;
+	int64_t size, mtime_ns;
+	char *target; /* where a link leads in the end, inside the container; "" where it is none */
+};
+int store_files_stat(struct store *s, const struct store_view *v, const char *path, struct store_stat *ret,
+		     struct err *e);
+int store_files_get(struct store *s, const struct store_view *v, const char *path, struct store_stat *ret_stat,
+		    struct store_pack **ret, struct err *e);
+struct store_put {
+	int fd; /* a tar, perhaps compressed */
+	const char *path;
+	bool no_overwrite, root_readonly;
+	const char *user; /* whose everything becomes; NULL: as the archive says */
+};
+int store_files_put(struct store *s, const struct store_view *v, const struct store_put *o,
+		    struct err *e); /* needs write */
 int store_rw_diff(struct store *s, const char *name, struct store_diff *ret, struct err *e);
 
 struct store_rootfs {       /* what plan_format.h's PLAN_MOUNT_OVERLAY wants */

@@ -17,11 +17,19 @@ enum worker_msg {
 		3, /* "pack": str diff id, u32 enum worker_comp, [fd recipe][fd layer][fd out] -> WORKER_PACKED: a layer's archive */
 	WORKER_SPOOL = 2, /* "load": [fd archive][fd empty directory] -> WORKER_SPOOLED: each file becomes p<number> */
 
-	WORKER_TREE = 4,  /* "tree": u32 enum worker_tree, u32 is an upper directory, str lower_dir, str mount options,
+	WORKER_TREE = 4, /* "tree": u32 enum worker_tree, u32 is an upper directory, str lower_dir, str mount options,
 		    * [fd out][fd directory, or mount namespace][memfd: opaque directories, "", ignored paths, each ended by NUL]
 		    * [fd directory to compare with, or none] -> WORKER_PACKED: a directory as an archive */
 	WORKER_VERIFY =
 		5, /* "verify": str diff id, u32 enum worker_form, [fd recipe][fd layer] -> WORKER_VERIFIED: is it still what its archive brought? */
+	/* Of a container's files. All begin with a view: u32 enum worker_view, u32 flags, str directory, str upper, str work, u32 n, n times
+	 * str lower; their descriptors with [fd data][fd namespace, directory, or of lowers][memfd: mounts][fd root in the namespace] */
+	WORKER_STAT = 40, /* "stat": view, str path -> WORKER_STATED */
+	WORKER_GET = 41,  /* "get": view, str path; writes a tar to data -> WORKER_STATED, and then WORKER_PACKED */
+	WORKER_PUT = 42,  /* "put": view, str path, u32 flags, str user; reads a tar from data -> WORKER_PUT_DONE */
+	WORKER_CHANGES =
+		43, /* "changes": view (what is below), u32 is an upper directory, data: the container's directory;
+			      * in place of mounts [memfd: opaque directories, "", ignored paths] -> WORKER_CHANGED */
 	WORKER_COPY = 20, /* "copy": [fd tree][fd empty directory] -> WORKER_COPIED. Not synced */
 
 	/* answers */
@@ -36,6 +44,9 @@ enum worker_msg {
 	WORKER_VERIFIED =
 		105, /* i64 entries, i64 bytes of the archive, i64 flaws, u32 how many of them are listed, [memfd: for each path and
 		      * sentence; then directories that must be marked opaque; each ended by NUL] */
+	WORKER_STATED = 140,   /* u32 mode, i64 size, i64 mtime in ns, str where a link leads */
+	WORKER_PUT_DONE = 142, /* nothing */
+	WORKER_CHANGED = 143,  /* [memfd: digit of the kind and path, each ended by NUL] */
 	WORKER_COPIED = 120,   /* i64 entries, i64 files that share blocks with the original, i64 bytes copied */
 };
 enum worker_comp { WORKER_COMP_NONE = 0, WORKER_COMP_GZIP = 1, WORKER_COMP_ZSTD = 2 };
@@ -43,6 +54,23 @@ enum worker_tree { /* where the directory is */
 		   WORKER_TREE_DIR = 0,
 		   WORKER_TREE_NS = 1,      /* the root of that mount namespace */
 		   WORKER_TREE_OVERLAY = 2, /* to be mounted, read-only: options are relative to lower_dir */
+};
+enum worker_view {                          /* where a container's files are */
+		   WORKER_VIEW_DIR = 0,     /* that directory */
+		   WORKER_VIEW_NS = 1,      /* in that mount namespace, below that root */
+		   WORKER_VIEW_OVERLAY = 2, /* to be mounted; all names are relative to the directory */
+};
+enum worker_view_flags {
+	WORKER_VIEW_WRITE = 1,
+	WORKER_VIEW_LOWERS_FD = 2, /* lowers are detached mounts below the descriptor */
+	WORKER_VIEW_EMPTY = 4,     /* nothing is there: DIR, whose files do not count */
+};
+/* A container's mounts in their order: flags ("r" read-only, "c" fill it with what it covers when it is empty, "1" not what is mounted below,
+ * "t" tmpfs: only while it runs), source, destination, each ended by NUL. */
+enum worker_put_flags {
+	WORKER_PUT_NO_OVERWRITE = 1, /* no directory by something else, nor the other way round */
+	WORKER_PUT_OWNER = 2,        /* everything belongs to that user */
+	WORKER_PUT_ROOT_READONLY = 4,
 };
 enum worker_form { /* what becomes of a layer archive */
 		   WORKER_FORM_OVERLAY =

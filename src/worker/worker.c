@@ -17,6 +17,10 @@ static const struct verb verbs[] = {
 	{ "load", WORKER_SPOOL, WORKER_SPOOLED, verb_spool },
 	{ "verify", WORKER_VERIFY, WORKER_VERIFIED, verb_verify },
 	{ "copy", WORKER_COPY, WORKER_COPIED, verb_copy },
+	{ "stat", WORKER_STAT, WORKER_STATED, verb_stat, view_prepare },
+	{ "get", WORKER_GET, WORKER_PACKED, verb_get, view_prepare },
+	{ "put", WORKER_PUT, WORKER_PUT_DONE, verb_put, view_prepare },
+	{ "changes", WORKER_CHANGES, WORKER_CHANGED, verb_changes, view_prepare },
 };
 
 enum { /* linux/capability.h */
@@ -56,11 +60,12 @@ void job_progress(int64_t done)
 
 static int lock_in(struct job *j, struct err *e)
 {
-	int r = sandbox_enter(&(struct sandbox){ .flags = SANDBOX_NO_NETWORK | SANDBOX_ROOT | SANDBOX_SECCOMP,
-						 .root_fd = j->target,
-						 .keep_caps = KEEP_CAPS,
-						 .max_memory = MEMORY_MAX },
-			      e);
+	int r = sandbox_enter(
+		&(struct sandbox){ .flags = SANDBOX_NO_NETWORK | SANDBOX_ROOT | SANDBOX_SECCOMP | j->root_flags,
+				   .root_fd = j->target,
+				   .keep_caps = KEEP_CAPS,
+				   .max_memory = MEMORY_MAX },
+		e);
 
 	if (r < 0)
 		return r;

@@ -9,10 +9,11 @@ int worker_main(int argc, char **argv);
 
 /* ---- for the verbs ---- */
 struct job {
-	struct msg *req;   /* the request */
-	int input, target; /* target: a directory, the whole file system that is left to us */
-	struct strb body;  /* of the answer */
-	int list;          /* memfd to send with it, or -1 */
+	struct msg *req;     /* the request */
+	int input, target;   /* target: a directory, the whole file system that is left to us */
+	struct strb body;    /* of the answer */
+	int list;            /* memfd to send with it, or -1 */
+	unsigned root_flags; /* more of enum sandbox_flags */
 };
 struct verb {
 	const char *name;
@@ -30,3 +31,28 @@ int tree_prepare(struct job *j, struct err *e);
 int verb_spool(struct job *j, struct err *e);
 int verb_verify(struct job *j, struct err *e);
 int verb_copy(struct job *j, struct err *e);
+int verb_stat(struct job *j, struct err *e);
+int verb_get(struct job *j, struct err *e);
+int verb_put(struct job *j, struct err *e);
+int verb_changes(struct job *j, struct err *e);
+
+/* ---- view.c: a container's files, whether it runs or not ---- */
+struct view {
+	uint32_t kind, flags;
+	const char *dir, *upper, *work; /* lent from the request */
+	const char *lowers[256];
+	size_t n_lowers;
+};
+struct msg_reader view_read(const struct job *j,
+			    struct view *ret); /* what stands behind the view; bad where it is none */
+int view_prepare(struct job *j, struct err *e);
+struct view_mount {
+	const char *flags, *source, *destination; /* lent */
+};
+struct view_mounts {
+	struct view_mount *v;
+	size_t n;
+	char *text;
+};
+int view_mounts_read(const struct job *j, struct view_mounts *ret, struct err *e);
+void view_mounts_done(struct view_mounts *m);

@@ -41,7 +41,7 @@ class Api:
         self.path = path
         self.version = version
 
-    def call(self, method, path, body=None, headers=None, version=None, timeout=60, **query):
+    def call(self, method, path, /, body=None, headers=None, version=None, timeout=60, **query):
         """body: an object becomes JSON, bytes stay. version "" = no version in the path."""
         version = self.version if version is None else version
         target = (f"/{version}" if version else "") + path
@@ -58,13 +58,13 @@ class Api:
         finally:
             connection.close()
 
-    def get(self, path, **kw):
+    def get(self, path, /, **kw):
         return self.call("GET", path, **kw)
 
-    def post(self, path, body=None, **kw):
+    def post(self, path, /, body=None, **kw):
         return self.call("POST", path, body, **kw)
 
-    def delete(self, path, **kw):
+    def delete(self, path, /, **kw):
         return self.call("DELETE", path, **kw)
 
     def raw(self, data, timeout=60, half_close=True):
