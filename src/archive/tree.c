@@ -261,7 +261,7 @@ static int put_file(struct walk *w, struct level *l, const char *base, const cha
 	int r;
 
 	if (fd < 0 || fstat(fd, &now) < 0)
-		return errno == ENOENT ? 0 : err_sys(w->e, -errno, "opening %.200s", path);
+		return errno == ENOENT || errno == ELOOP ? 0 : err_sys(w->e, -errno, "opening %.200s", path);
 	if (!S_ISREG(now.st_mode))
 		return 0; /* something else by now */
 	if (st->st_nlink > 1)
@@ -380,7 +380,9 @@ static int one(struct walk *w, struct level *l, int base_dir, const char *base, 
 		int r;
 
 		if (fd < 0)
-			return errno == ENOENT || errno == ENOTDIR ? 0 : err_sys(w->e, -errno, "opening %.200s", path);
+			return errno == ENOENT || errno == ENOTDIR || errno == ELOOP
+				       ? 0
+				       : err_sys(w->e, -errno, "opening %.200s", path);
 		r = changed ? put_level(w, &sub) : 0;
 		if (r == 0 && listed(w->o->opaque, path))
 			r = put_whiteout(w, path, OPAQUE, "");
