@@ -1,4 +1,5 @@
-/* blob.c - a blob into a file: from where the file ends, over as many connections as it takes. What came is never fetched again. */
+/* blob.c - a blob into a file: from where the file ends, over as many connections as it takes. What came is never fetched again.
+ * If-Range guards one call; between calls no ETag is kept: the URL names the digest, and who reads the file checks it. */
 #include "registry/session.h"
 
 struct get {

@@ -168,6 +168,13 @@ static size_t on_read(char *buf, size_t size, size_t n, void *ctx)
 		r = n ? pread(h->src, buf, n, h->src_at + h->src_sent) : 0;
 		if (n && r == 0)
 			h->cut_source = true; /* the file is shorter than was said */
+	} else if (h->first_n > 0) {
+		n = MIN(n, h->first_n);
+		memcpy(buf, h->first, n);
+		h->first += n;
+		h->first_n -= n;
+		h->src_sent += (int64_t)n;
+		return n;
 	} else {
 		struct pollfd p = { .fd = h->src, .events = POLLIN };
 

@@ -29,6 +29,8 @@ struct http {
 	bool from_fd;
 	int src;
 	int64_t src_at, src_n;
+	const char *first; /* of a pipe: lent bytes that go out before what it gives; not told to sent */
+	size_t first_n;
 	void (*sent)(void *ctx, const void *p, size_t n); /* each piece that goes out; may be NULL */
 	/* of a 2xx answer; others are kept in text. Not 0 = give up with that error */
 	int (*sink)(struct http *h, const char *p, size_t n);

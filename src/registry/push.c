@@ -2,7 +2,8 @@
 #include "registry/session.h"
 #include "archive/archive.h"
 
-#define COMMIT_STALL_S 900 /* a registry reads the whole blob again before it answers the last PUT */
+#define TAIL_KEPT ((size_t)4 << 20) /* of a pipe's bytes, to go on with behind a break; twice that in memory */
+#define COMMIT_STALL_S 900          /* a registry reads the whole blob again before it answers the last PUT */
 
 static char *blobs_url(const struct session *s, const struct endpoint *ep, const char *tail)
 {
@@ -102,6 +103,8 @@ struct put {
 	struct endpoint *ep;
 	struct transfer *t;
 	struct hash *hash; /* of a pipe's bytes */
+	struct strb tail;  /* the last of a pipe's bytes, up to piped */
+	int64_t piped;     /* bytes read from a pipe */
 	char *url;         /* of the upload, NULL before the first POST */
 	char *scopes;
 	int64_t counted, best; /* sent by this request; the most that ever arrived */
@@ -114,8 +117,24 @@ static void on_sent(void *ctx, const void *p, size_t n)
 
 	if (u->hash)
 		hash_add(u->hash, p, n);
+	if (u->t->size < 0) {
+		u->piped += (int64_t)n;
+		if (u->tail.len + n > 2 * TAIL_KEPT) {
+			memmove(u->tail.s, u->tail.s + u->tail.len - TAIL_KEPT, TAIL_KEPT);
+			u->tail.len = TAIL_KEPT;
+		}
+		strb_add(&u->tail, p, n);
+		u->t->at(u->t->ctx, u->piped);
+		return;
+	}
 	u->counted += (int64_t)n;
 	u->t->at(u->t->ctx, u->t->have + u->counted);
+}
+
+/* Can it go on where the registry is? Of a pipe only the tail is still there. */
+static bool can_go_on(const struct put *u)
+{
+	return u->t->size >= 0 || (u->t->have <= u->piped && u->t->have >= u->piped - (int64_t)u->tail.len);
 }
 
 static int take_location(struct put *u, const struct http *h, struct err *e)
@@ -150,7 +169,7 @@ static int ask_status(struct put *u, struct err *e)
 		have = http_get(&h, "range") ? upload_range(http_get(&h, "range")) : 0;
 		if (have == 1)
 			have = 0; /* "0-0": nothing */
-		if (have >= 0 && have <= u->t->size) {
+		if (have >= 0 && have <= (u->t->size < 0 ? u->piped : u->t->size)) {
 			u->t->have = have;
 			u->resumed = true;
 			return take_location(u, &h, e);
@@ -173,8 +192,12 @@ static int patch(struct put *u, int64_t *wait, struct err *e)
 	int r;
 
 	h.src_n = t->size < 0 ? -1 : t->size - t->have;
+	if (t->size < 0) {
+		h.first_n = (size_t)(u->piped - t->have);
+		h.first = strb_str(&u->tail) + u->tail.len - h.first_n;
+	}
 	http_header(&h, "Content-Type: application/octet-stream");
-	if (t->have > 0)
+	if (t->have > 0 && t->size >= 0)
 		http_header(&h, "Content-Range: %lld-%lld", (long long)t->have, (long long)t->size - 1);
 	u->counted = 0;
 	r = api_once(u->s, u->ep, &h, scopes_at(u->ep, u->url, u->scopes), wait, e);
@@ -190,7 +213,7 @@ static int patch(struct put *u, int64_t *wait, struct err *e)
 	}
 	if (h.status != 202 && h.status != 201 && h.status != 204)
 		return push_error(u->s, &h, e);
-	t->have += u->counted;
+	t->have = t->size < 0 ? u->piped : t->have + u->counted;
 	return take_location(u, &h, e);
 }
 
@@ -210,10 +233,19 @@ static int commit(struct put *u, const char *digest, struct err *e)
 	return h.status == 201 || h.status == 204 || h.status == 202 ? 0 : push_error(u->s, &h, e);
 }
 
+/* What was read from a pipe cannot be read again: it is for who fills it to begin anew. */
+static int pipe_is_gone(struct err *e)
+{
+	if (e)
+		e->sys = -EAGAIN;
+	return -EAGAIN;
+}
+
 static int send_all(struct put *u, struct err *e)
 {
 	struct transfer *t = u->t;
 	unsigned fails = 0;
+	struct err broke;
 
 	for (;;) {
 		int64_t wait = -1;
@@ -226,18 +258,16 @@ static int send_all(struct put *u, struct err *e)
 			r = patch(u, &wait, e);
 		if (r <= 0)
 			return r;
-		if (t->size <
-		    0) { /* what was read from a pipe cannot be read again: it is for who fills it to begin anew */
-			(void)back_off(u->s, 1, wait);
-			if (e)
-				e->sys = -EAGAIN;
-			return -EAGAIN;
-		}
 		if (++fails >= u->s->attempts || !back_off(u->s, fails, wait))
-			return e && e->sys ? e->sys : -EIO;
+			return t->size < 0 ? pipe_is_gone(e) : e && e->sys ? e->sys : -EIO;
+		broke = e ? *e : ERR_INIT;
 		r = u->url ? ask_status(u, e) : 0;
 		if (r < 0)
-			return r;
+			return t->size < 0 ? pipe_is_gone(e) : r;
+		if (e)
+			*e = broke;
+		if (!can_go_on(u))
+			return pipe_is_gone(e);
 		if (t->have > u->best) { /* only what arrived counts as progress */
 			u->best = t->have;
 			fails = 0;
@@ -266,6 +296,7 @@ int do_blob_put(struct session *s, struct transfer *t, char ret_digest[72], stru
 	if (r == 0)
 		r = commit(&u, ret_digest, e);
 	hash_free(u.hash);
+	strb_done(&u.tail);
 	free(u.scopes);
 	free(u.url);
 	return r;

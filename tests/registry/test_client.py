@@ -743,6 +743,36 @@ def test_an_upload_goes_on_behind_cuts(reg, tmp_path):
     assert len(reg.asked("GET", "/uploads/")) == len(reg.asked("PATCH")) - 1
 
 
+def test_a_pipe_goes_on_behind_cuts(reg, tmp_path):
+    """What the registry has not got of it is still in memory."""
+    (tmp_path / "f").write_bytes(DATA)
+    reg.rules.append(rig.Uploads(reg, cut=150_000).serve)
+    with subprocess.Popen(["cat", tmp_path / "f"], stdout=subprocess.PIPE) as p:
+        status, lines = probe("put", f"{reg.host}/foo", "-", push=1, attempts=3, stdin=p.stdout)
+    assert status == 0, lines
+    assert lines[0] == f"sent {digest(DATA)} {len(DATA)}" and reg.blobs[digest(DATA)] == DATA
+    assert len(reg.asked("PATCH")) >= 3 and len(reg.asked("POST")) == 1
+
+
+def test_a_long_pipe_is_not_kept_whole(reg, tmp_path):
+    """The registry has lost it all, and the beginning is in memory no more: an error, not other bytes."""
+    data = os.urandom(20_000_000)
+    (tmp_path / "f").write_bytes(data)
+    reg.rules.append(rig.Uploads(reg, cut=15_000_000, forgets=True).serve)
+    with subprocess.Popen(["cat", tmp_path / "f"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        status, lines = probe("put", f"{reg.host}/foo", "-", push=1, stdin=p.stdout)
+        p.kill()
+    assert status != 0 and len(reg.asked("PATCH")) == 1 and not reg.asked("PUT"), lines
+
+
+@real
+def test_a_pipe_that_docker_registry_has_lost_begins_again(plain, tmp_path):
+    (tmp_path / "f").write_bytes(DATA)
+    with rig.Cutter(plain.host, [300_000]) as proxy, subprocess.Popen(["cat", tmp_path / "f"], stdout=subprocess.PIPE) as p:
+        status, lines = probe("put", f"{proxy.host}/a", "-", push=1, stdin=p.stdout)
+    assert status == 0 and lines[0] == f"sent {digest(DATA)} {len(DATA)}", lines
+
+
 def test_an_upload_that_never_gets_on_ends(reg, tmp_path):
     (tmp_path / "f").write_bytes(DATA)
     reg.rules.append(rig.Uploads(reg, cut=0).serve)
