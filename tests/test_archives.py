@@ -205,6 +205,20 @@ def test_commit_of_nothing_adds_no_layer(cli, api, name):
         cli("rmi", image)
 
 
+def test_the_last_name_of_an_image_goes_though_it_has_children(cli, api, name):
+    parent, child = f"hoytest:{name}-parent", f"hoytest:{name}-child"
+    data, _ = images.archive(tar_of(("f", dict(data=name.encode()))), tag=parent)
+    assert load(api, data).status == 200
+    cli("create", "--name", name, parent, "x")
+    cli("commit", name, child)
+    cli("rm", name)
+    try:
+        assert f"Untagged: {parent}" in cli("rmi", parent).out
+        assert api.get(f"/images/{parent}/json").status == 404
+    finally:
+        cli("rmi", child)
+
+
 def test_commit_refuses_in_dockers_words(api, cli, name):
     cli("create", "--name", name, BUSYBOX)
 

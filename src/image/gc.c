@@ -140,7 +140,7 @@ static int collect(struct images *t, const struct image_gc *g, const struct old 
 		if (!why) {
 			bytes = own_bytes(layers, v[i].image->top);
 			if (!g->dry)
-				image_remove_unused(t, v[i].image->id, &done);
+				image_remove_unused(t, v[i].image->id, 0, &done);
 			goes = g->dry || done.n;
 			why = goes ? "no container uses it" : "it could not be removed";
 			image_removal_done(&done);

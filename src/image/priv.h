@@ -54,7 +54,8 @@ void names_of(struct images *t, const char *id, struct strv *ret_full); /* takes
 
 int used_load(struct images *t, struct err *e); /* at start */
 void used_forget(struct images *t, const char *id);
-void image_remove_unused(struct images *t, const char *id, struct image_removal *done);
+#define IMAGE_IF_UNTAGGED 4 /* beside image_remove_flags: not when it has got a tag meanwhile */
+void image_remove_unused(struct images *t, const char *id, unsigned flags, struct image_removal *done);
 bool image_runs(struct images *t, const char *id); /* a running container was made from it; takes no lock */
 bool image_used(struct images *t, const char *id); /* any container */
 bool image_labels_match(const struct image *i, const struct strv *all); /* "k" or "k=v", every one */

@@ -74,18 +74,24 @@ static int conflict(const char *id, bool hard, struct err *e, const char *why, c
 		       hard ? "cannot be forced" : "must be forced", why, container ? short_id(container) : "");
 }
 
+static bool has_children_now(struct images *t, const char *id)
+{
+	bool yes;
+
+	pthread_mutex_lock(&t->lock);
+	yes = has_children(t, id);
+	pthread_mutex_unlock(&t->lock);
+	return yes;
+}
+
 /* 0, or -EBUSY with the sentence; *ret_used when a container is the reason */
 static int check(struct images *t, const char *id, unsigned mask, bool *ret_used, struct err *e)
 {
 	AUTO_FREE char *running = NULL, *any = NULL;
 	AUTO_STRV struct strv names = { 0 };
-	bool children;
 
 	*ret_used = false;
-	pthread_mutex_lock(&t->lock);
-	children = has_children(t, id);
-	pthread_mutex_unlock(&t->lock);
-	if (mask & CHILDREN && children)
+	if (mask & CHILDREN && has_children_now(t, id))
 		return conflict(id, true, e, "image has dependent child images", NULL);
 	if (mask & RUNNING && (running = first_user(t, id, true))) {
 		*ret_used = true;
@@ -167,7 +173,7 @@ static int delete_image(struct images *t, const char *start, unsigned flags, boo
 
 		names_of(t, id, &names);
 		if (r < 0) {
-			if (quiet && (names.n || used))
+			if (quiet && (names.n || used || has_children_now(t, id)))
 				return 0; /* the name is gone: that is what was asked for */
 			if (e)
 				*e = why;
@@ -324,14 +330,26 @@ static bool prunable(struct images *t, const struct image_prune *q, const struct
 	return !user;
 }
 
-/* name by name, as `docker rmi` would: a container that comes between keeps what it needs */
-void image_remove_unused(struct images *t, const char *id, struct image_removal *done)
+static bool has_tag(const struct strv *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		if (!is_digest_name(names->v[i]))
+			return true;
+	return false;
+}
+
+/* name by name, as `docker rmi` would: a container that comes between keeps what it needs, a name that comes between keeps its image */
+void image_remove_unused(struct images *t, const char *id, unsigned flags, struct image_removal *done)
 {
 	AUTO_STRV struct strv names = { 0 };
 	struct err ignored = ERR_INIT;
 
 	pthread_mutex_lock(&t->change);
 	names_of(t, id, &names);
+	if (flags & IMAGE_IF_UNTAGGED && has_tag(&names)) {
+		pthread_mutex_unlock(&t->change);
+		return;
+	}
 	for (size_t k = 0; k < names.n; k++) {
 		AUTO_FREE char *user = first_user(t, id, false);
 		AUTO_IMAGE struct image *i = NULL;
@@ -367,7 +385,7 @@ int image_prune(struct images *t, const struct image_prune *q, struct image_remo
 	store_layers(t->store, &layers);
 	for (size_t i = 0; i < l.n; i++)
 		if (prunable(t, q, &l.v[i]))
-			image_remove_unused(t, l.v[i].image->id, &done);
+			image_remove_unused(t, l.v[i].image->id, q->all ? 0 : IMAGE_IF_UNTAGGED, &done);
 	image_list_done(&l);
 	*ret_bytes = image_removal_bytes(&done, &layers);
 	*ret = done;
