@@ -7,12 +7,12 @@ import pytest
 
 from harness import engine as engines
 
-POWER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "power", "power.py")
+POWER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "power")
 
 
-def power(*words):
+def power(*words, program="power.py"):
     engines.need_hoyd()
-    done = subprocess.run([sys.executable, POWER, *words], capture_output=True, text=True, timeout=500, env={**os.environ, "HOY_BUILD": engines.BUILD})
+    done = subprocess.run([sys.executable, os.path.join(POWER, program), *words], capture_output=True, text=True, timeout=500, env={**os.environ, "HOY_BUILD": engines.BUILD})
     if done.returncode == 77:
         pytest.skip(done.stdout.strip().splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -20,6 +20,10 @@ def power(*words):
 
 def test_after_power_cuts_everything_is_whole_or_absent():
     power("10")
+
+
+def test_kill_9_at_any_step_leaves_images_whole():
+    power("--some", "15", program="steps.py")
 
 
 def test_the_rig_finds_out_a_hoyd_that_does_not_sync():

@@ -24,8 +24,10 @@ class Failed(Exception):
 class Engine:
     """hoyd as process 1 of namespaces that die with it."""
 
-    def __init__(self, folder, disk, driver="overlay2"):
-        self.folder, self.disk, self.driver, self.proc, self.remote = folder, disk, driver, None, None
+    NAMESPACES = ("-n", "-m", "-p", "-f", "--mount-proc", "--kill-child")
+
+    def __init__(self, folder, disk, driver="overlay2", *words):
+        self.folder, self.disk, self.driver, self.proc, self.remote, self.more = folder, disk, driver, None, None, words
         self.log, self.sock = os.path.join(folder, "hoyd.log"), os.path.join(folder, "hoy.sock")
         self.api = Api(self.sock)
         self.data, self.env = os.path.join(disk.root, "hoy"), dict(os.environ)
@@ -36,9 +38,9 @@ class Engine:
         shutil.rmtree(self.run, ignore_errors=True)
         self.said = os.path.getsize(self.log) if os.path.exists(self.log) else 0
         argv = [program("hoyd"), "--programs", os.path.dirname(program("hoyd")), "--data-root", self.data, "--exec-root", self.run, "-H", f"unix://{self.sock}",
-                "--storage-driver", self.driver]
+                "--storage-driver", self.driver, *self.more]
         with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen(["unshare", "-n", "-m", "-p", "-f", "--mount-proc", "--propagation", "private", "--kill-child", "sh", "-c",
+            self.proc = subprocess.Popen(["unshare", *self.NAMESPACES, "--propagation", "private", "sh", "-c",
                                           'ip link set lo up; exec "$@"', "sh", *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
         end = time.monotonic() + 60
         while not self.answers():
@@ -53,11 +55,6 @@ class Engine:
             return self.api.get("/_ping", version="").status == 200
         except OSError:
             return False
-
-    def pid(self):
-        """hoyd's own, as this machine counts."""
-        with open(f"/proc/{self.proc.pid}/task/{self.proc.pid}/children") as f:
-            return int(f.read().split()[0])
 
     def words(self):
         """What this hoyd has said."""

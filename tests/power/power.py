@@ -140,6 +140,8 @@ class Rig:
         for problem in problems:
             self.failures.append(f"cut {number} (request {requests}): {problem}")
             print(f"FAIL  {self.failures[-1]}", flush=True)
+        if problems:
+            print("\n".join(f"client {c.number}: {line}" for c in self.clients for line in c.history), flush=True)
         return fell - began, time.monotonic() - fell, bool(problems)
 
     def close(self):

@@ -3,6 +3,7 @@ import gzip
 import random
 import subprocess
 import threading
+import time
 from urllib.parse import urlencode
 
 import truth
@@ -42,6 +43,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.number, self.engine, self.api, self.material = number, engine, engine.api, material
         self.known, self.open, self.rng, self.word = known, {}, rng, None
+        self.history = []  # of requests, for who has to find out
         self.stop, self.problem, self.done, self.absent, self.ids = threading.Event(), None, 0, set(), set()
 
     def run(self):
@@ -62,7 +64,9 @@ class Client(threading.Thread):
     def ask(self, word, changes, method, path, body=None, refused=(404, 409), **query):
         """One request that makes `changes` true when it is answered with success, and nothing when it is refused."""
         self.open = changes
+        self.history.append(f"{time.monotonic():.3f} {word} {path} {query or ''} {changes or ''}")
         answer = self.api.call(method, path, body, timeout=120, **query)
+        self.history[-1] += f" -> {answer.status} {time.monotonic():.3f} {answer.body[:150] if answer.status > 399 else ''}"
         if answer.status == 501:
             self.absent.add(word)
         elif answer.status < 400 and b'"errorDetail"' not in answer.body:
