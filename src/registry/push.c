@@ -259,11 +259,11 @@ static int send_all(struct put *u, struct err *e)
 		if (r <= 0)
 			return r;
 		if (++fails >= u->s->attempts || !back_off(u->s, fails, wait))
-			return t->size < 0 ? pipe_is_gone(e) : e && e->sys ? e->sys : -EIO;
+			return e && e->sys ? e->sys : -EIO;
 		broke = e ? *e : ERR_INIT;
 		r = u->url ? ask_status(u, e) : 0;
 		if (r < 0)
-			return t->size < 0 ? pipe_is_gone(e) : r;
+			return r;
 		if (e)
 			*e = broke;
 		if (!can_go_on(u))
