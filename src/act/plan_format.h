@@ -13,11 +13,11 @@
 
 /* --- root file system and mounts: a list, in order --- */
 enum plan_mount_kind {
-	PLAN_MOUNT_BIND = 1,    /* source is a path on the host (or a slot), made a detached clone by the actor */
-	PLAN_MOUNT_FS = 2,      /* a new file system: fstype, source, data */
-	PLAN_MOUNT_OVERLAY = 3, /* lowers, upper, work: paths on the host (root entry only) */
-	PLAN_MOUNT_FUSE_OVERLAY = 5, /* as OVERLAY, made by the program source; a directory "merged" lies beside upper */
-	PLAN_MOUNT_CGROUP = 4,  /* the container's view of its cgroups, v1 (tmpfs of binds) or v2 */
+	PLAN_MOUNT_BIND = 1,         /* source is a path on the host (or a slot), made a detached clone by the actor */
+	PLAN_MOUNT_FS = 2,           /* a new file system: fstype, source, data */
+	PLAN_MOUNT_OVERLAY = 3,      /* lowers, upper, work: paths on the host (root entry only) */
+	PLAN_MOUNT_FUSE_OVERLAY = 5, /* as OVERLAY, made by the program source; "merged" lies beside upper */
+	PLAN_MOUNT_CGROUP = 4,       /* the container's view of its cgroups, v1 (tmpfs of binds) or v2 */
 };
 struct plan_mount {
 	uint32_t kind;
@@ -35,11 +35,11 @@ struct plan_mount {
 enum plan_mount_extra {
 	PLAN_MOUNT_TMPCOPYUP = 1, /* copy what the image has at target into the new tmpfs */
 	PLAN_MOUNT_VOLATILE = 2,
-	PLAN_MOUNT_OPTIONAL = 4,    /* ENOENT/EPERM of the source is not an error (mqueue in odd kernels) */
-	PLAN_MOUNT_CREATE_FILE = 8, /* a missing target is made as a file although the source cannot be asked */
-	PLAN_MOUNT_IDMAP = 16,      /* idmapped with the container's user namespace */
+	PLAN_MOUNT_OPTIONAL = 4,        /* ENOENT/EPERM of the source is not an error (mqueue in odd kernels) */
+	PLAN_MOUNT_CREATE_FILE = 8,     /* a missing target is made as a file although the source cannot be asked */
+	PLAN_MOUNT_IDMAP = 16,          /* idmapped with the container's user namespace */
 	PLAN_MOUNT_LOWERS_IN_SLOT = 64, /* OVERLAY: slot is a directory; lowers are relative to it, cloned from there */
-	PLAN_MOUNT_VOLUME_COPYUP = 32, /* a bound directory that is empty gets what the image has at target */
+	PLAN_MOUNT_VOLUME_COPYUP = 32,  /* a bound directory that is empty gets what the image has at target */
 };
 
 struct plan_device { /* a node in /dev: made by mknod, or bound from the host in a user namespace */

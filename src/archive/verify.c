@@ -54,7 +54,8 @@ static int relay_write(struct relay *r, const uint8_t *p, size_t n)
 	while (n > 0) {
 		size_t k = MIN(n, HALF - r->filled);
 
-		if (!__atomic_load_n(&r->stopped, __ATOMIC_RELAXED)) /* nobody reads any more: only the digest matters */
+		/* else nobody reads any more: only the digest matters */
+		if (!__atomic_load_n(&r->stopped, __ATOMIC_RELAXED))
 			memcpy(r->half[r->in % 2] + r->filled, p, k);
 		r->filled += k;
 		p += k;

@@ -351,7 +351,8 @@ int daemon_options_check(const struct daemon_options *o, struct err *e)
 	if (r == 0)
 		r = check_number("gc-keep-last", o->gc_keep_last, 0, 1000000, e);
 	if (r == 0 && o->gc_min_free && (bytes_parse(o->gc_min_free, &(int64_t){ 0 }, NULL) < 0))
-		r = err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--gc-min-free\" flag: invalid size", o->gc_min_free);
+		r = err_set(e, ERR_INVALID, "invalid argument \"%s\" for \"--gc-min-free\" flag: invalid size",
+			    o->gc_min_free);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)

@@ -7,7 +7,8 @@ struct daemon_options { /* strings owned; see the table in options.c for names *
 	char *data_root, *exec_root, *pidfile, *config_file, *group, *log_level, *log_driver, *storage_driver,
 		*cgroup_parent;
 	char *bridge, *bip, *ip, *default_cgroupns_mode, *default_ipc_mode, *default_shm_size, *seccomp_profile;
-	char *http_proxy, *https_proxy, *no_proxy, *registry_certs, *max_downloads, *max_uploads, *max_attempts, *gc_keep_days, *gc_keep_last, *gc_min_free;
+	char *http_proxy, *https_proxy, *no_proxy, *registry_certs, *max_downloads, *max_uploads, *max_attempts,
+		*gc_keep_days, *gc_keep_last, *gc_min_free;
 	char *firewall_integration, *programs, *mtu, *default_runtime;
 	struct strv insecure_registries, registry_mirrors;
 	struct strv hosts, default_address_pools, dns, dns_opts, dns_search, labels, default_ulimits, log_opts;

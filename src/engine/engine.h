@@ -276,7 +276,8 @@ struct docker_network_create;
 struct docker_network_connect;
 int networks_create(struct engine *en, const struct docker_network_create *req, char **ret_id, struct err *e);
 int networks_connect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e);
-int networks_disconnect(struct engine *en, const char *network, const struct docker_network_connect *req, struct err *e);
+int networks_disconnect(struct engine *en, const char *network, const struct docker_network_connect *req,
+			struct err *e);
 int networks_list(struct engine *en, const struct engine_filters *f, struct docker_network_inspect **ret_v,
 		  size_t *ret_n, struct err *e);
 int networks_inspect(struct engine *en, const char *ref, const char *scope, struct docker_network_inspect *ret,

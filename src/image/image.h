@@ -29,13 +29,13 @@ struct image {
 	char *id;   /* sha256:... */
 	char *json; /* the configuration's exact bytes */
 	size_t json_n;
-	struct oci_image oci; /* the same, read: oci.config.cmd, .env, ... */
-	char *top;            /* chain id of the top layer; NULL for an image without layers */
-	char *parent;         /* image id or NULL (docker commit, docker build) */
-	int64_t size;         /* bytes of all layers */
-	int64_t created;      /* seconds since 1970; 0 where the configuration has none */
-	int64_t created_ns;   /* the same instant, to the nanosecond */
-	uint32_t refs;        /* private: atomic */
+	struct oci_image oci;           /* the same, read: oci.config.cmd, .env, ... */
+	char *top;                      /* chain id of the top layer; NULL for an image without layers */
+	char *parent;                   /* image id or NULL (docker commit, docker build) */
+	int64_t size;                   /* bytes of all layers */
+	int64_t created;                /* seconds since 1970; 0 where the configuration has none */
+	int64_t created_ns;             /* the same instant, to the nanosecond */
+	uint32_t refs;                  /* private: atomic */
 	int64_t used_ns, used_saved_ns; /* private, atomic: last use, and what the database says of it */
 };
 struct images;
@@ -159,7 +159,7 @@ struct image_gc {
 int image_gc(struct images *t, const struct image_gc *g, size_t *ret_removed, int64_t *ret_bytes, struct err *e);
 
 /* ---- verify (verify.c) ---- */
-struct image_check {    /* of one layer; lent */
+struct image_check {       /* of one layer; lent */
 	const char *layer; /* chain id */
 	const char *diff_id;
 	const struct strv *images;       /* ids of those that have it, of the images asked for */

@@ -74,10 +74,10 @@ int fd_nonblock(int fd, bool on);
 enum sandbox_flags {
 	SANDBOX_NO_NETWORK = 1, /* new empty network namespace */
 	SANDBOX_ROOT = 2, /* pivot_root onto root_fd's directory, the old root detached; mounted nodev,nosuid,noexec */
-	SANDBOX_NEW_ROOT = 8, /* the same with a mount of our own that is not attached yet (fsmount): root_fd */
+	SANDBOX_NEW_ROOT = 8,   /* the same with a mount of our own that is not attached yet (fsmount): root_fd */
 	SANDBOX_SUBMOUNTS = 16, /* ROOT: with what is mounted below it */
 	SANDBOX_READONLY = 32,  /* ROOT: for us, whatever it is for others */
-	SANDBOX_SECCOMP = 4,  /* deny list: exec, ptrace, mount, namespaces, bpf, keyctl, modules, sockets, ... */
+	SANDBOX_SECCOMP = 4,    /* deny list: exec, ptrace, mount, namespaces, bpf, keyctl, modules, sockets, ... */
 };
 struct sandbox {
 	unsigned flags;

@@ -89,12 +89,12 @@ struct store_layer *layer_find(struct store *s, const char *chain); /* lock held
 char *layer_name(struct store *s, const char *chain);               /* its directory; yours; NULL where there is none */
 void busy_enter(struct store *s, const char *chain);                /* lock held; waits until nobody else has it */
 void busy_leave(struct store *s, const char *chain);                /* lock held */
-void layer_publish(struct store *s, struct store_layer *l); /* lock held; takes l's strings */
+void layer_publish(struct store *s, struct store_layer *l);         /* lock held; takes l's strings */
 /* lock held: out of the table, into *ret */
 void layer_take(struct store *s, struct store_layer *l, struct store_layer *ret);
 void layer_put(struct db_batch *b, const struct store_layer *l); /* its document */
 void blob_add(struct store_blobs *to, const struct store_blob_info *b);
-bool blob_named(struct store *s, const char *digest); /* lock held: some layer has it in its list */
+bool blob_named(struct store *s, const char *digest);               /* lock held: some layer has it in its list */
 int recipe_open(struct store *s, const char *chain, struct err *e); /* a descriptor */
 int layers_load(struct store *s, struct err *e);
 void init_layer_paths(struct strv *ret); /* what it brings, relative to the root; parents come first */
@@ -109,7 +109,7 @@ struct worker;
 struct store_pack *pack_new(void);
 void pack_free(struct store_pack *p);
 struct worker *pack_worker(struct store_pack *p);
-int pack_pipe(struct store_pack *p, int *theirs, struct err *e); /* theirs: the end to write to */
+int pack_pipe(struct store_pack *p, int *theirs, struct err *e);             /* theirs: the end to write to */
 int diff_lists(const struct store_diff *d, struct strb *ret, struct err *e); /* opaque directories and ignored paths */
 
 void doom(struct store *s, int dir, const char *name); /* dir/name goes to tmp/ and is deleted by and by */
@@ -117,7 +117,7 @@ int reap_start(struct store *s);
 void reap_stop(struct store *s);
 int partials_open(struct store *s, struct err *e); /* makes partial/ and blobs/, drops what is too old */
 void partials_sweep(struct store *s);              /* those whose layer is there */
-void partials_age(struct store *s); /* drops what is too old */
+void partials_age(struct store *s);                /* drops what is too old */
 void blobs_sweep(struct store *s);                 /* those that no layer names */
 void blobs_forget(struct store *s, const struct store_blobs *b);
 int tree_changed_size(const struct store_diff *d,
