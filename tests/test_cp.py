@@ -316,3 +316,27 @@ def test_capabilities_of_files_are_kept(docker, api, name):
     assert put(api, name, "/", buf.getvalue()).status == 200
     there = get(api, name, "/ping")["ping"][0]
     assert there.pax_headers["SCHILY.xattr.security.capability"].encode("latin-1") == value
+
+
+def test_cp_names_its_copies_as_dockers_client_does(cli, name, tmp_path):
+    work = tmp_path / "work"
+    (work / "src/sub").mkdir(parents=True)
+    (work / "src/f").write_text("one")
+    (work / "src/l").symlink_to("f")
+    (work / "src/sub/g").write_text("two")
+    in_state(cli, "running", name)
+    for source, target in (("src", "/new"), ("src", "/new"), ("src/.", "/dots"), ("src/f", "/tmp"), ("src/f", "/tmp/renamed")):
+        cli("cp", f"{work}/{source}", f"{name}:{target}")
+    assert sorted(cli("exec", name, "find", "/new", "/dots", "/tmp").out.split()) == sorted(
+        "/new /new/f /new/l /new/sub /new/sub/g /new/src /new/src/f /new/src/l /new/src/sub /new/src/sub/g /dots /dots/f /dots/l /dots/sub "
+        "/dots/sub/g /tmp /tmp/f /tmp/renamed".split())
+    for source, target in (("/dots", "out"), ("/dots", "out"), ("/dots/.", "out"), ("/dots/f", "."), ("/dots/f", "f2"), ("/dots/l", ".")):
+        cli("cp", f"{name}:{source}", f"{work}/{target}")
+    cli("cp", "-L", f"{name}:/dots/l", f"{work}/l2")
+    assert (work / "f2").read_text() == (work / "l2").read_text() == (work / "f").read_text() == "one" and os.readlink(work / "l") == "f"
+    assert sorted(os.listdir(work / "out")) == ["dots", "f", "l", "sub"] and sorted(os.listdir(work / "out/dots")) == ["f", "l", "sub"]
+    for words, says in (((f"{name}:/none", work), "/none"), ((f"{work}/src", f"{name}:/tmp/f"), "cannot copy directory"),
+                        ((f"{name}:/a", f"{name}:/b"), "copying between containers is not supported"), ((f"{work}/none", f"{name}:/"), "no such file or directory")):
+        assert says in cli("cp", *map(str, words), rc=1).err
+    cli("cp", "-", f"{name}:/tmp", input=tar_of(("streamed", dict(data=b"s"))))
+    assert cli("exec", name, "cat", "/tmp/streamed").out == "s"

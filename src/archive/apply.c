@@ -59,6 +59,23 @@ int apply_clean_name(const char *name, char **ret, struct err *e)
 	return 0;
 }
 
+static void rename_first(const struct apply_budget *b, char **path)
+{
+	const char *rest = *path;
+	char *was = *path;
+
+	if (!b->from)
+		return;
+	if (!streq(b->from, ".")) {
+		rest = str_after(was, b->from);
+		if (!rest || (*rest && *rest != '/'))
+			return;
+		rest += *rest == '/';
+	}
+	*path = streq(b->to, ".") ? xstrdup(rest) : xasprintf("%s%s%s", b->to, *rest ? "/" : "", rest);
+	free(was);
+}
+
 /* ---- directories on the way ---- */
 #define DIRS_CACHED 16
 struct known_dir {
@@ -292,7 +309,7 @@ static int copy_data(struct apply *a, const struct tar_entry *t, int fd, struct 
 /* In a directory that lives, a new file may have got the directory's group and less than its mode (setgid, default ACLs). */
 static int set_owner_mode(const struct apply *a, int fd, const struct tar_entry *t)
 {
-	if ((t->uid || t->gid || a->budget.plain) && fchown(fd, t->uid, t->gid) < 0)
+	if (!a->budget.as_me && (t->uid || t->gid || a->budget.plain) && fchown(fd, t->uid, t->gid) < 0)
 		return -errno;
 	if ((t->mode & 07000 || a->budget.plain) && fchmod(fd, t->mode) < 0) /* chown takes setuid bits away */
 		return -errno;
@@ -355,6 +372,7 @@ static int put_link(struct apply *a, const struct tar_entry *t, int dir, const c
 		return err_set(e, ERR_SYSTEM, "invalid hardlink target \"%.500s\"", t->link);
 	if (r < 0)
 		return r;
+	rename_first(&a->budget, &target);
 	slash = strrchr(target, '/');
 	way = slash ? xstrndup(target, (size_t)(slash - target)) : xstrdup("");
 	from = dir_lookup(a, way);
@@ -404,7 +422,8 @@ static int set_by_name(const struct apply *a, const struct tar_entry *t, int dir
 				     { .tv_sec = t->mtime, .tv_nsec = t->mtime_ns } };
 	int r;
 
-	if ((t->uid || t->gid || a->budget.plain) && fchownat(dir, base, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!a->budget.as_me && (t->uid || t->gid || a->budget.plain) &&
+	    fchownat(dir, base, t->uid, t->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (t->type != '2' && (t->mode & 07000 || a->budget.plain) &&
 	    fchmodat(dir, base, t->mode, 0) < 0) /* just made: no symlink */
@@ -624,6 +643,7 @@ static int apply_entry(struct apply *a, const struct tar_entry *t, struct err *e
 		return err_set(e, ERR_SYSTEM, "invalid entry name \"%.500s\"", t->name);
 	if (r < 0)
 		return r;
+	rename_first(&a->budget, &path);
 	if (a->budget.owned) {
 		owned.uid = a->budget.uid;
 		owned.gid = a->budget.gid;
@@ -666,7 +686,7 @@ static int finish_dirs(struct apply *a, struct err *e)
 			continue; /* replaced by something else later in the archive */
 		if (fd < 0)
 			return err_sys(e, fd, "opening %.200s", l->path);
-		if ((l->uid || l->gid || a->budget.plain) && fchown(fd, l->uid, l->gid) < 0)
+		if (!a->budget.as_me && (l->uid || l->gid || a->budget.plain) && fchown(fd, l->uid, l->gid) < 0)
 			r = -errno;
 		if (r == 0 && fchmod(fd, l->mode) < 0)
 			r = -errno;

@@ -121,6 +121,9 @@ struct apply_budget {
 	bool plain, no_overwrite; /* no_overwrite: no directory gives way to something else, nor the other way round */
 	bool owned;               /* everything belongs to uid and gid */
 	uint32_t uid, gid;
+	bool as_me;        /* owners are what the kernel gives */
+	/* The first component `from` ("." : none) is called `to` here ("." : what is in it goes into the directory itself); NULL: as it is */
+	const char *from, *to;
 	const char *where; /* the directory, for errors */
 };
 extern const struct apply_budget apply_budget_default;

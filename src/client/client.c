@@ -141,6 +141,11 @@ static void answer_finish(struct answer *a)
 	free(a);
 }
 
+const char *answer_header(const struct answer *a, const char *name)
+{
+	return http_header(&a->head.headers, name);
+}
+
 void answer_free(struct answer *a)
 {
 	if (a)

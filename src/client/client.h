@@ -28,6 +28,7 @@ struct answer;
 int client_start(struct client *c, const struct client_call *call, struct answer **ret, struct err *e);
 ssize_t answer_read(struct answer *a, void *buf, size_t n); /* 0 at the end */
 int answer_hijack(struct answer *a, int *ret_fd, struct strb *ret_unread);
+const char *answer_header(const struct answer *a, const char *name); /* lent; NULL where absent */
 void answer_free(struct answer *a);
 
 /* Whole answer as text; ret may be NULL. */
