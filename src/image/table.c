@@ -555,6 +555,17 @@ static int load_name(void *ctx, const char *key, const char *text, struct err *e
 	return 0;
 }
 
+/* A pull ends its layers' leases when their image is recorded; power may have gone between the two. */
+static int end_leases(struct images *t, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < t->images.n; i++)
+		if (t->images.v[i]->top)
+			r = store_layer_lease(t->store, t->images.v[i]->top, 0, e);
+	return r;
+}
+
 int images_open(const struct images_opts *o, struct images **ret, struct err *e)
 {
 	struct images *t = xcalloc(1, sizeof *t);
@@ -573,6 +584,8 @@ int images_open(const struct images_opts *o, struct images **ret, struct err *e)
 		r = used_load(t, e);
 	if (r >= 0 && opening.stale.n)
 		r = db_commit(t->db, &opening.stale, e);
+	if (r >= 0)
+		r = end_leases(t, e);
 	db_batch_done(&opening.stale);
 	strv_done(&opening.unread);
 	if (r < 0) {

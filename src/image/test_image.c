@@ -619,6 +619,23 @@ static void test_container_keeps_the_layers_of_a_removed_image(void **state)
 	assert_layers(f, 0);
 }
 
+static void test_layers_of_images_are_not_leased_after_a_start(void **state)
+{
+	struct fixture *f = *state;
+	AUTO_IMAGE struct image *i = NULL;
+	struct image_removal gone = { 0 };
+	struct err e = ERR_INIT;
+
+	load_saved(f, "demo:1", "x");
+	assert_int_equal(image_find(f->images, "demo:1", &i, NULL), 0);
+	assert_int_equal(store_layer_lease(f->store, i->top, time_now_ns() + 3600000000000, &e), 0);
+	fixture_stop(f);
+	fixture_start(f);
+	assert_int_equal(image_remove(f->images, "demo:1", 0, &gone, &e), 0);
+	image_removal_done(&gone);
+	assert_layers(f, 0);
+}
+
 static void test_unclaimed_layers_go_at_start(void **state)
 {
 	struct fixture *f = *state;
@@ -712,6 +729,7 @@ int main(void)
 		T(test_image_in_use_is_kept),
 		T(test_running_container_keeps_the_image_even_by_force),
 		T(test_container_keeps_the_layers_of_a_removed_image),
+		T(test_layers_of_images_are_not_leased_after_a_start),
 		T(test_unclaimed_layers_go_at_start),
 		T(test_list_and_history),
 		T(test_prune_takes_what_nobody_uses),
