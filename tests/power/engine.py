@@ -24,6 +24,7 @@ class Failed(Exception):
 class Engine:
     """hoyd as process 1 of namespaces that die with it."""
 
+    PATIENCE = 60  # seconds until it must answer
     NAMESPACES = ("-n", "-m", "-p", "-f", "--mount-proc", "--kill-child")
 
     def __init__(self, folder, disk, driver="overlay2", *words):
@@ -42,7 +43,7 @@ class Engine:
         with open(self.log, "ab") as log:
             self.proc = subprocess.Popen(["unshare", *self.NAMESPACES, "--propagation", "private", "sh", "-c",
                                           'ip link set lo up; exec "$@"', "sh", *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
-        end = time.monotonic() + 60
+        end = time.monotonic() + self.PATIENCE
         while not self.answers():
             if self.proc.poll() is not None or time.monotonic() > end:
                 raise Failed(f"hoyd does not start: {self.words()}")
