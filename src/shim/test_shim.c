@@ -954,7 +954,7 @@ static void test_real_container_is_inside_its_namespaces(void **state)
 	sendm(SHIM_LEND_NETLINK, ++sh.seq, &b, NULL, 0);
 	answer_to(sh.seq, &m);
 	assert_int_equal(m.type, SHIM_NETLINK);
-	assert_int_equal(m.n_fds, 2);
+	assert_int_equal(m.n_fds, 3);
 	(void)close(c);
 }
 
