@@ -297,7 +297,10 @@ void net_endpoint_detach(struct net *n, const struct net_endpoint *ep, enum net_
 
 	pthread_mutex_lock(&n->lock);
 	known = endpoint_find(n, ep->id);
-	if (known) /* a table that is replaced from here on does not publish them again; the claims stay until its release */
+	/* a table that is replaced from here on does not publish them again; the claims stay until its release */
+	for (size_t i = 0; known && i < known->ports.n; i++)
+		json_done(&net_port_type, &known->ports.v[i]);
+	if (known)
 		known->ports.n = 0;
 	pthread_mutex_unlock(&n->lock);
 	if (!n->firewall_off)
