@@ -3,27 +3,6 @@
 #include "store/worker_call.h"
 #include "worker/worker.h"
 
-static int read_lists(struct job *j, struct strv *opaque, struct strv *ignore, struct err *e)
-{
-	AUTO_FD int fd = msg_take_fd(j->req, 2);
-	AUTO_FREE char *text = NULL;
-	struct strv *to = opaque;
-	size_t n = 0;
-	int r = fd < 0 ? 0 : fd_read_all(fd, WORKER_LIST_MAX, &text, &n);
-
-	if (r < 0)
-		return err_sys(e, r, "reading the request");
-	for (const char *p = text; p && p < text + n; p += strlen(p) + 1) {
-		if (*p)
-			strv_add(to, p);
-		else
-			to = ignore;
-	}
-	strv_sort(opaque);
-	strv_sort(ignore);
-	return 0;
-}
-
 int verb_changes(struct job *j, struct err *e)
 {
 	AUTO_STRV struct strv opaque = { 0 }, ignore = { 0 };
@@ -32,7 +11,7 @@ int verb_changes(struct job *j, struct err *e)
 	struct msg_reader rd = view_read(j, &v);
 	bool upper = msg_get_u32(&rd);
 	int r = rd.bad ? err_set(e, ERR_INVALID, "hoy-worker changes: wrong request")
-		       : read_lists(j, &opaque, &ignore, e);
+		       : job_lists(j, &opaque, &ignore, e);
 
 	if (r == 0)
 		r = archive_changes(j->input,

@@ -59,26 +59,6 @@ int tree_prepare(struct job *j, struct err *e)
 	return 0;
 }
 
-static int read_lists(int fd, struct strv *opaque, struct strv *ignore, struct err *e)
-{
-	AUTO_FREE char *text = NULL;
-	struct strv *to = opaque;
-	size_t n = 0;
-	int r = fd < 0 ? 0 : fd_read_all(fd, WORKER_LIST_MAX, &text, &n);
-
-	if (r < 0)
-		return err_sys(e, r, "reading the request");
-	for (const char *p = text; p && p < text + n; p += strlen(p) + 1) {
-		if (*p)
-			strv_add(to, p);
-		else
-			to = ignore;
-	}
-	strv_sort(opaque);
-	strv_sort(ignore);
-	return 0;
-}
-
 struct out {
 	int fd;
 	int64_t n;
@@ -96,13 +76,12 @@ int verb_tree(struct job *j, struct err *e)
 {
 	AUTO_STRV struct strv opaque = { 0 }, ignore = { 0 };
 	struct out out = { .fd = j->input };
-	AUTO_FD int list = msg_take_fd(j->req, 2);
 	AUTO_FD int base = msg_take_fd(j->req, 3);
 	struct request q = { 0 };
 	int r = read_request(j, &q, e);
 
 	if (r == 0)
-		r = read_lists(list, &opaque, &ignore, e);
+		r = job_lists(j, &opaque, &ignore, e);
 	if (r == 0)
 		r = archive_tree(j->target,
 				 &(struct tree_opts){ .upper = q.upper,

@@ -50,6 +50,27 @@ int job_list(struct job *j, const struct strb *text, struct err *e)
 	return j->list < 0 ? err_sys(e, j->list, "making the answer") : 0;
 }
 
+int job_lists(struct job *j, struct strv *opaque, struct strv *ignore, struct err *e)
+{
+	AUTO_FD int fd = msg_take_fd(j->req, 2);
+	AUTO_FREE char *text = NULL;
+	struct strv *to = opaque;
+	size_t n = 0;
+	int r = fd < 0 ? 0 : fd_read_all(fd, WORKER_LIST_MAX, &text, &n);
+
+	if (r < 0)
+		return err_sys(e, r, "reading the request");
+	for (const char *p = text; p && p < text + n; p += strlen(p) + 1) {
+		if (*p)
+			strv_add(to, p);
+		else
+			to = ignore;
+	}
+	strv_sort(opaque);
+	strv_sort(ignore);
+	return 0;
+}
+
 void job_progress(int64_t done)
 {
 	AUTO_STRB struct strb body = STRB_INIT;

@@ -23,6 +23,8 @@ struct verb {
 	int (*prepare)(struct job *j, struct err *e);
 };
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
+/* The request's descriptor 2, where it has one: names ended by NUL, an empty one between the two lists; sorted when they come back. */
+int job_lists(struct job *j, struct strv *ret_opaque, struct strv *ret_ignore, struct err *e);
 void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */
 int verb_unpack(struct job *j, struct err *e);
 int verb_pack(struct job *j, struct err *e);
