@@ -56,40 +56,44 @@ int partials_open(struct store *s, struct err *e)
 	return 0;
 }
 
-void blobs_sweep(struct store *s)
+static bool is_named(struct store *s, const char *digest)
+{
+	bool named;
+
+	pthread_mutex_lock(&s->lock);
+	named = blob_named(s, digest);
+	pthread_mutex_unlock(&s->lock);
+	return named;
+}
+
+/* Hands on the digests in dir of which it is so that a layer names them, or not. */
+static void each_named(struct store *s, int dir, bool named, void (*f)(struct store *s, const char *digest))
 {
 	AUTO_STRV struct strv names = { 0 };
 
-	if (dir_list(s->blobs, ".", &names) < 0)
+	if (dir_list(dir, ".", &names) < 0)
 		return;
 	for (size_t i = 0; i < names.n; i++) {
 		AUTO_FREE char *digest = xasprintf("sha256:%s", names.v[i]);
-		bool named;
 
-		pthread_mutex_lock(&s->lock);
-		named = blob_named(s, digest);
-		pthread_mutex_unlock(&s->lock);
-		if (!named)
-			doom(s, s->blobs, names.v[i]);
+		if (is_named(s, digest) == named)
+			f(s, digest);
 	}
+}
+
+static void doom_blob(struct store *s, const char *digest)
+{
+	doom(s, s->blobs, digest + strlen("sha256:"));
+}
+
+void blobs_sweep(struct store *s)
+{
+	each_named(s, s->blobs, false, doom_blob);
 }
 
 void partials_sweep(struct store *s)
 {
-	AUTO_STRV struct strv names = { 0 };
-
-	if (dir_list(s->partial, ".", &names) < 0)
-		return;
-	for (size_t i = 0; i < names.n; i++) {
-		AUTO_FREE char *digest = xasprintf("sha256:%s", names.v[i]);
-		bool named;
-
-		pthread_mutex_lock(&s->lock);
-		named = blob_named(s, digest);
-		pthread_mutex_unlock(&s->lock);
-		if (named)
-			store_partial_forget(s, digest);
-	}
+	each_named(s, s->partial, true, store_partial_forget);
 }
 
 /* ---- one holder per digest ---- */
