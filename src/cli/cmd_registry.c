@@ -22,7 +22,10 @@ static bool has_tag(const char *image)
 	return strchr(image, '@') || strchr(slash ? slash : image, ':');
 }
 
-int cmd_pull(struct cli *c)
+typedef int transfer_fn(struct cli *c, const char *image, bool all_tags, const char *platform, bool quiet, FILE *to,
+			struct err *e);
+
+static int transfer(struct cli *c, transfer_fn *fn, char **ret_shown)
 {
 	const char *image = c->words->v[0];
 	bool all = opt_bool(c->o, "all-tags"), quiet = opt_bool(c->o, "quiet");
@@ -33,28 +36,30 @@ int cmd_pull(struct cli *c)
 		return say("tag can't be used with --all-tags/-a");
 	if (!streq(shown, image) && !quiet)
 		(void)printf("Using default tag: latest\n");
-	if (pull_image(c, image, all, opt_str(c->o, "platform"), quiet, stdout, &e) < 0)
+	if (fn(c, image, all, opt_str(c->o, "platform"), quiet, stdout, &e) < 0)
 		return cli_report(&e);
-	(void)printf("%s\n", shown);
+	*ret_shown = TAKE_PTR(shown);
 	return 0;
+}
+
+int cmd_pull(struct cli *c)
+{
+	AUTO_FREE char *shown = NULL;
+	int status = transfer(c, pull_image, &shown);
+
+	if (status == 0)
+		(void)printf("%s\n", shown);
+	return status;
 }
 
 int cmd_push(struct cli *c)
 {
-	const char *image = c->words->v[0];
-	bool all = opt_bool(c->o, "all-tags"), quiet = opt_bool(c->o, "quiet");
-	AUTO_FREE char *shown = all ? xstrdup(image) : reference_display(image);
-	struct err e = ERR_INIT;
+	AUTO_FREE char *shown = NULL;
+	int status = transfer(c, push_image, &shown);
 
-	if (all && has_tag(image))
-		return say("tag can't be used with --all-tags/-a");
-	if (!streq(shown, image) && !quiet)
-		(void)printf("Using default tag: latest\n");
-	if (push_image(c, image, all, opt_str(c->o, "platform"), quiet, stdout, &e) < 0)
-		return cli_report(&e);
-	if (quiet)
+	if (status == 0 && opt_bool(c->o, "quiet"))
 		(void)printf("%s\n", shown);
-	return 0;
+	return status;
 }
 
 int cmd_image_copy(struct cli *c)
