@@ -149,6 +149,8 @@ void strmap_copy(struct strmap *to, const struct strmap *from);
 		vec_->v = vec_grow(vec_->v, vec_->n, sizeof *vec_->v); \
 		&vec_->v[vec_->n++]; \
 	})
+/* Of a table of n rows sorted by their keys: the first row that is not before key. key_of lends row i's key. */
+size_t sorted_place(size_t n, const char *(*key_of)(const void *table, size_t i), const void *table, const char *key);
 void *vec_grow(void *v, size_t n, size_t size); /* room for one more, zeroed; capacity follows powers of two of n */
 
 /* ---- text ---- */

@@ -186,3 +186,18 @@ void strmap_copy(struct strmap *to, const struct strmap *from)
 	strmap_done(to);
 	*to = copy;
 }
+
+size_t sorted_place(size_t n, const char *(*key_of)(const void *table, size_t i), const void *table, const char *key)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(key_of(table, mid), key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}

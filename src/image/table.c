@@ -75,34 +75,24 @@ int image_read(const char *json, size_t n, struct image **ret, struct err *e)
 
 /* ---- looking ---- */
 /* Both tables are sorted: the first row that is not before the key. */
+static const char *image_key(const void *table, size_t i)
+{
+	return ((const struct images *)table)->images.v[i]->id;
+}
+
 static size_t image_place(const struct images *t, const char *id)
 {
-	size_t low = 0, high = t->images.n;
+	return sorted_place(t->images.n, image_key, t, id);
+}
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strcmp(t->images.v[mid]->id, id) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+static const char *name_key(const void *table, size_t i)
+{
+	return ((const struct images *)table)->names.v[i].full;
 }
 
 static size_t name_place(const struct images *t, const char *full)
 {
-	size_t low = 0, high = t->names.n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strcmp(t->names.v[mid].full, full) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return sorted_place(t->names.n, name_key, t, full);
 }
 
 struct image *by_id(struct images *t, const char *id)

@@ -82,20 +82,15 @@ static void layer_copy(struct store_layer *to, const struct store_layer *from)
 	blobs_copy(&to->blobs, &from->blobs);
 }
 
+static const char *layer_key(const void *table, size_t i)
+{
+	return ((const struct store *)table)->table.v[i].chain_id;
+}
+
 /* The table is sorted by chain id: the first row that is not before chain. */
 static size_t layer_place(const struct store *s, const char *chain)
 {
-	size_t low = 0, high = s->table.n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strcmp(s->table.v[mid].chain_id, chain) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return sorted_place(s->table.n, layer_key, s, chain);
 }
 
 struct store_layer *layer_find(struct store *s, const char *chain)
