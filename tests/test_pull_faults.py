@@ -17,7 +17,7 @@ from harness.api import _Connection
 from harness.cli import until
 from harness.faultproxy import FaultProxy
 from harness.images import tar_of
-from harness.registry import OCI_INDEX, Registry, gzipped, random_layer, zstded
+from harness.registry import OCI_INDEX, Registry, forget_images, gzipped, random_layer, zstded
 
 SCHEMA1 = b'{"schemaVersion":1,"name":"x","tag":"1","fsLayers":[],"history":[]}'
 BLOB = "GET .*/blobs/"
@@ -36,10 +36,7 @@ def _bad(_shared_engine):
 @pytest.fixture
 def registry(_bad, engine):
     yield _bad[0]
-    for image in engine.api.get("/images/json").json:
-        for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []):
-            if name.startswith("127.0.0.1:"):
-                engine.api.delete(f"/images/{name}", force=1)
+    forget_images(engine)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from harness import engine as engines, images
 from harness.cli import Cli, until
 from harness.faultproxy import FaultProxy
 from harness.images import tar_of
-from harness.registry import Registry
+from harness.registry import Registry, forget_images
 from test_pull_faults import engine_census, nothing_staged, pull, right
 
 
@@ -28,10 +28,7 @@ def proxy(_bad, engine):
     _bad[1].rules()
     yield _bad[1]
     _bad[1].rules()
-    for image in engine.api.get("/images/json").json:
-        for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []):
-            if name.startswith("127.0.0.1:"):
-                engine.api.delete(f"/images/{name}", force=1)
+    forget_images(engine)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from harness import engine as engines
 from harness.cli import Cli
 from harness.images import BUSYBOX, tar_of
-from harness.registry import Registry, gzipped
+from harness.registry import Registry, forget_images, gzipped
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,7 @@ def _registry(_shared_engine):
 @pytest.fixture
 def registry(_registry, engine):
     yield _registry
-    for image in engine.api.get("/images/json").json:
-        for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []):
-            if name.startswith(_registry.host):
-                engine.api.delete(f"/images/{name}", force=1)
+    forget_images(engine, _registry.host)
 
 
 def test_push_then_pull_gives_the_same_image(cli, registry, name):

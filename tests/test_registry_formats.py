@@ -9,7 +9,7 @@ import pytest
 
 from harness import engine as engines
 from harness.images import BUSYBOX, tar_of
-from harness.registry import (DOCKER_LIST, OCI_INDEX, Registry, gzipped, plain, random_layer, zstded)
+from harness.registry import DOCKER_LIST, OCI_INDEX, Registry, forget_images, gzipped, plain, random_layer, zstded
 from test_pull_faults import pull, right
 
 LEVELS = ("v1", "v2", "v3", "v4")
@@ -26,10 +26,7 @@ def _registry(_shared_engine):
 @pytest.fixture
 def registry(_registry, engine):
     yield _registry
-    for image in engine.api.get("/images/json").json:
-        for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []):
-            if name.startswith("127.0.0.1:"):
-                engine.api.delete(f"/images/{name}", force=1)
+    forget_images(engine)
 
 
 def small(text=None):

@@ -128,3 +128,11 @@ def plain(tar):
 def random_layer(name, size):
     """A layer of incompressible bytes."""
     return gzipped(tar_of((name, {"data": os.urandom(size)})), 0 if size > 1 << 20 else 1)
+
+
+def forget_images(engine, prefix="127.0.0.1:"):
+    """Removes the images whose names begin like that: a registry's."""
+    for image in engine.api.get("/images/json").json:
+        for name in (image["RepoTags"] or []) + (image["RepoDigests"] or []):
+            if name.startswith(prefix):
+                engine.api.delete(f"/images/{name}", force=1)
