@@ -93,19 +93,6 @@ int verb_stat(struct job *j, struct err *e)
 }
 
 /* ---- get ---- */
-struct out {
-	int fd;
-	int64_t n;
-};
-
-static int write_out(void *ctx, const void *p, size_t n)
-{
-	struct out *o = ctx;
-
-	o->n += (int64_t)n;
-	return fd_write_all(o->fd, p, n);
-}
-
 static int give_dir(struct job *j, const char *path, struct tree_opts *o, struct err *e)
 {
 	AUTO_FD int fd = open_in_root(j->target, path, O_RDONLY | O_DIRECTORY, 0);
@@ -124,8 +111,8 @@ static int give_one(struct job *j, const char *path, struct tree_opts *o, struct
 int verb_get(struct job *j, struct err *e)
 {
 	AUTO_STRB struct strb stated = STRB_INIT;
-	struct out out = { .fd = j->input };
-	struct tree_opts o = { .base = -1, .write = write_out, .ctx = &out };
+	struct job_out out = { .fd = j->input };
+	struct tree_opts o = { .base = -1, .write = job_write, .ctx = &out };
 	AUTO_FREE char *path = NULL, *name = NULL;
 	struct msg_reader rest;
 	struct stat st;

@@ -59,23 +59,10 @@ int tree_prepare(struct job *j, struct err *e)
 	return 0;
 }
 
-struct out {
-	int fd;
-	int64_t n;
-};
-
-static int write_out(void *ctx, const void *p, size_t n)
-{
-	struct out *o = ctx;
-
-	o->n += (int64_t)n;
-	return fd_write_all(o->fd, p, n);
-}
-
 int verb_tree(struct job *j, struct err *e)
 {
 	AUTO_STRV struct strv opaque = { 0 }, ignore = { 0 };
-	struct out out = { .fd = j->input };
+	struct job_out out = { .fd = j->input };
 	AUTO_FD int base = msg_take_fd(j->req, 3);
 	struct request q = { 0 };
 	int r = read_request(j, &q, e);
@@ -88,7 +75,7 @@ int verb_tree(struct job *j, struct err *e)
 						      .opaque = &opaque,
 						      .base = base,
 						      .ignore = &ignore,
-						      .write = write_out,
+						      .write = job_write,
 						      .ctx = &out },
 				 e);
 	if (r < 0)

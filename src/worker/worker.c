@@ -71,6 +71,14 @@ int job_lists(struct job *j, struct strv *opaque, struct strv *ignore, struct er
 	return 0;
 }
 
+int job_write(void *out, const void *p, size_t n)
+{
+	struct job_out *o = out;
+
+	o->n += (int64_t)n;
+	return fd_write_all(o->fd, p, n);
+}
+
 void job_progress(int64_t done)
 {
 	AUTO_STRB struct strb body = STRB_INIT;

@@ -25,7 +25,12 @@ struct verb {
 int job_list(struct job *j, const struct strb *text, struct err *e); /* becomes the answer's memfd */
 /* The request's descriptor 2, where it has one: names ended by NUL, an empty one between the two lists; sorted when they come back. */
 int job_lists(struct job *j, struct strv *ret_opaque, struct strv *ret_ignore, struct err *e);
-void job_progress(int64_t done); /* WORKER_PROGRESS; waits while hoyd does not listen */
+struct job_out { /* a stream that the job writes, and how long it is by now */
+	int fd;
+	int64_t n;
+};
+int job_write(void *out, const void *p, size_t n); /* out: struct job_out */
+void job_progress(int64_t done);                   /* WORKER_PROGRESS; waits while hoyd does not listen */
 int verb_unpack(struct job *j, struct err *e);
 int verb_pack(struct job *j, struct err *e);
 int verb_tree(struct job *j, struct err *e);
