@@ -2,25 +2,6 @@
 #include "engine/engine_private.h"
 #include "schema/docker.h"
 
-#define AT_ONCE (256 * 1024)
-
-static int stream(struct store_pack *p, const struct engine_out *out)
-{
-	AUTO_FREE char *buf = xmalloc(AT_ONCE);
-	int r = out->begin(out->ctx);
-
-	while (r == 0) {
-		ssize_t n = read(store_pack_fd(p), buf, AT_ONCE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* the worker says whether that was the end */
-		r = out->write(out->ctx, buf, (size_t)n);
-	}
-	return r;
-}
-
 int container_export(struct engine *en, const char *ref, const struct engine_out *out, struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
@@ -34,12 +15,13 @@ int container_export(struct engine *en, const char *ref, const struct engine_out
 	/* What does not run may be started meanwhile: nothing is written to its files here (store/files.c). */
 	ns = container_mount_namespace(c);
 	r = store_rw_export(en->store, c->rec.rw_layer, ns, &p, e);
+	if (r < 0)
+		return r;
+	r = out->begin(out->ctx);
 	if (r == 0)
-		r = stream(p, out);
-	if (p && r < 0)
+		r = store_pack_send(p, out->write, out->ctx, &size, e);
+	else
 		(void)store_pack_end(p, NULL, NULL);
-	else if (p)
-		r = store_pack_end(p, &size, e);
 	if (r == 0)
 		container_event(c, "export", NULL);
 	return r;

@@ -6,8 +6,6 @@
 #include "act/act.h"
 #include "engine/engine_private.h"
 
-#define AT_ONCE (256 * 1024)
-
 struct access {
 	struct container *c;
 	struct strb mounts;
@@ -144,23 +142,6 @@ int container_path_stat(struct engine *en, const char *ref, const char *path, st
 	return not_found(r, path, ref, e);
 }
 
-static int stream(struct store_pack *p, const struct store_stat *st, const struct container_get *out)
-{
-	AUTO_FREE char *buf = xmalloc(AT_ONCE);
-	int r = out->begin(out->ctx, st);
-
-	while (r == 0) {
-		ssize_t n = read(store_pack_fd(p), buf, AT_ONCE);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* the worker says whether that was the end */
-		r = out->write(out->ctx, buf, (size_t)n);
-	}
-	return r;
-}
-
 int container_get(struct engine *en, const char *ref, const char *path, const struct container_get *out, struct err *e)
 {
 	AUTO_CONTAINER struct container *c = NULL;
@@ -177,11 +158,11 @@ int container_get(struct engine *en, const char *ref, const char *path, const st
 		access_begin(c, write, &a);
 		r = store_files_get(en->store, &a.view, path, &st, &p, e);
 		if (r == 0) {
-			r = stream(p, &st, out);
-			if (r < 0)
-				(void)store_pack_end(p, NULL, NULL);
+			r = out->begin(out->ctx, &st);
+			if (r == 0)
+				r = store_pack_send(p, out->write, out->ctx, &size, e);
 			else
-				r = store_pack_end(p, &size, e);
+				(void)store_pack_end(p, NULL, NULL);
 		}
 		access_end(&a);
 		if (r != -EROFS || p)

@@ -3,7 +3,6 @@
 #include "image/priv.h"
 
 #define BLOCK 512
-#define PIPE_READ (256 * 1024)
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define CONFIG_TYPE "application/vnd.oci.image.config.v1+json"
 #define LAYER_TYPE "application/vnd.oci.image.layer.v1.tar"
@@ -379,33 +378,33 @@ static int put_text(struct save *s, const char *name, const char *text, size_t n
 	return r < 0 ? r : put_padding(s, (int64_t)n);
 }
 
+struct layer_out {
+	struct save *s;
+	const struct save_blob *b;
+	int64_t done;
+	struct err *e;
+};
+
+static int put_piece(void *ctx, const void *buf, size_t n)
+{
+	struct layer_out *l = ctx;
+
+	l->done += (int64_t)n;
+	return l->done > l->b->size ? err_set(l->e, ERR_SYSTEM, "layer sha256:%s is longer than it was", l->b->hex)
+				    : put(l->s, buf, n);
+}
+
 /* Exactly b->size bytes: the header has promised them. */
 static int put_layer(struct save *s, const struct save_blob *b, struct err *e)
 {
-	AUTO_FREE char *buf = xmalloc(PIPE_READ);
+	struct layer_out l = { .s = s, .b = b, .e = e };
 	struct store_pack *p = NULL;
-	int64_t size = 0, done = 0;
+	int64_t size = 0;
 	int r = store_pack_begin(s->t->store, b->chain, false, &p, e);
 
-	while (r == 0) {
-		ssize_t n = read(store_pack_fd(p), buf, PIPE_READ);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break; /* the worker's answer says whether that was the end */
-		done += n;
-		r = done > b->size ? err_set(e, ERR_SYSTEM, "layer sha256:%s is longer than it was", b->hex)
-				   : put(s, buf, (size_t)n);
-	}
-	if (!p)
-		return r;
-	if (r < 0) {
-		(void)store_pack_end(p, NULL, NULL);
-		return r;
-	}
-	r = store_pack_end(p, &size, e);
-	if (r == 0 && (size != b->size || done != size))
+	if (r == 0)
+		r = store_pack_send(p, put_piece, &l, &size, e);
+	if (r == 0 && (size != b->size || l.done != size))
 		r = err_set(e, ERR_SYSTEM, "layer sha256:%s is shorter than it was", b->hex);
 	return r < 0 ? r : put_padding(s, b->size);
 }

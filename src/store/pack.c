@@ -126,6 +126,29 @@ int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e)
 	return r;
 }
 
+#define SEND_AT_ONCE (256 * 1024)
+int store_pack_send(struct store_pack *p, int (*write)(void *ctx, const void *buf, size_t n), void *ctx,
+		    int64_t *ret_size, struct err *e)
+{
+	AUTO_FREE char *buf = xmalloc(SEND_AT_ONCE);
+	int r = 0;
+
+	while (r == 0) {
+		ssize_t n = read(p->fd, buf, SEND_AT_ONCE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break; /* the worker says whether that was the end */
+		r = write(ctx, buf, (size_t)n);
+	}
+	if (r < 0) {
+		(void)store_pack_end(p, NULL, NULL);
+		return r;
+	}
+	return store_pack_end(p, ret_size, e);
+}
+
 int store_layer_packable(struct store *s, const char *chain, struct err *e)
 {
 	AUTO_FD int fd = recipe_open(s, chain, e);

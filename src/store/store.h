@@ -83,8 +83,11 @@ int store_layer_dir(struct store *s, const char *chain, struct err *e);
  * used, and how many bytes it was. Ending early (NULL ret) is fine. Needs the recipe that layers have since it is kept. */
 struct store_pack;
 int store_pack_begin(struct store *s, const char *chain, bool gzip, struct store_pack **ret, struct err *e);
-int store_pack_fd(const struct store_pack *p);                               /* lent */
-int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e);  /* frees p in any case */
+int store_pack_fd(const struct store_pack *p);                              /* lent */
+int store_pack_end(struct store_pack *p, int64_t *ret_size, struct err *e); /* frees p in any case */
+/* Hands every byte to write (negative errno stops) and ends p in any case: *ret_size is good only where 0 is returned. */
+int store_pack_send(struct store_pack *p, int (*write)(void *ctx, const void *buf, size_t n), void *ctx,
+		    int64_t *ret_size, struct err *e);
 int store_layer_packable(struct store *s, const char *chain, struct err *e); /* is the recipe there? */
 
 /* Is a layer still what its archive brought? Reads all of it (and the recipe), in a worker. An error means that nothing can be said. */
